@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a node must still know about a group after a power cut, besides the records: kept in the two-slot superblock of the
+// group's journal (docs/journal.md), at the primary and at every copy. Written whole, atomically, with a
+// serial number; the newest valid slot counts. Losing the SQLite inventory never loses any of this.
+#pragma once
+
+#include "format/lineage.hpp"
+
+#include <optional>
+
+namespace rc::format {
+
+enum class Role : std::uint8_t { Secondary = 0, Primary = 1 };
+
+// One stream's stretch of records in the journal, contiguous in seq. The last one may be growing.
+struct Segment {
+  StreamId stream{};
+  Seq first = 0;                 // first seq in the journal
+  std::uint64_t first_slot = 0;  // its place in the control area, counted without wrap
+  std::uint64_t first_data = 0;  // its place in the data area, counted without wrap
+  bool operator==(const Segment&) const = default;
+};
+
+// The stored decision to release: everything in the journal through `last` becomes the image.
+struct Release {
+  StreamId stream{};
+  Seq last = 0;      // through this record
+  Era checkpoint{};  // the image is this checkpoint (of a seal: the last whole one in it)
+  bool seal = false; // ...and all the journal holds beyond it
+  bool operator==(const Release&) const = default;
+};
+
+// A resync gathers in the journal; nothing may be released before a held checkpoint that follows its end of copying.
+struct Draft {
+  std::vector<LineageEntry> source_lineage;
+  Era agreed{};
+  bool full = false;
+  std::optional<Era> broken_at; // set when the stream that fed it ended
+  bool operator==(const Draft&) const = default;
+};
+
+struct GroupState {
+  Role role = Role::Secondary;
+  Position position;                      // changes only when an apply is complete
+  std::optional<Release> release;         // stored before update in progress is set; cleared after complete
+  std::optional<Draft> draft;
+  std::vector<LineageEntry> source_lineage; // lineage that the stream being received belongs to
+  std::vector<Segment> segments;          // oldest first
+  Epoch epoch{};
+  StreamId current{};                     // stream for which this copy is current, or 0
+  StreamId closed{};                      // stream that was closed (lease end, takeover) ...
+  Seq closed_at = 0;                      // ... records above this seq do not count for its seal
+  bool alone = false;                     // primary: completed sync writes alone since alone_since
+  Era alone_since{};
+  bool confirmed = false;                 // primary: this generation was confirmed (peer or --force) in this life
+  bool operator==(const GroupState&) const = default;
+};
+
+} // namespace rc::format
