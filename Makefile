@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Thin: each goal calls the script or build system that knows. `make demo` and `make test` need nothing before them.
+SHELL := /bin/bash
+BUILD := build/release
+JOBS := $(shell nproc)
+
+.PHONY: all deps build demo test bench install style clean
+
+all: build
+
+deps:
+	scripts/install-deps
+
+build:
+	@test -f $(BUILD)/build.ninja || cmake --preset release
+	cmake --build $(BUILD) -j $(JOBS)
+	$(MAKE) -C kmod
+
+demo: deps
+	scripts/run-demo
+
+test: deps
+	scripts/run-tests
+
+bench: deps build
+	vm-tests/bench
+
+style: deps
+	scripts/check-style
+
+# DESTDIR is honoured by both; the module goes below lib/modules of the kernel it was built for.
+install: build
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix /usr
+	$(MAKE) -C kmod install DESTDIR="$(DESTDIR)"
+
+clean:
+	rm -rf build
+	$(MAKE) -C kmod clean
