@@ -7,4 +7,5 @@ namespace rc {
 [[noreturn]] void assertion_failed(const char* expression, const char* file, int line);
 }
 
-#define RC_ASSERT(expression) ((expression) ? (void)0 : ::rc::assertion_failed(#expression, __FILE__, __LINE__))
+#define RC_ASSERT(expression)                                                                                \
+  ((expression) ? (void)0 : ::rc::assertion_failed(#expression, __FILE__, __LINE__))

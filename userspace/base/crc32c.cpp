@@ -59,7 +59,9 @@ __attribute__((target("sse4.2"))) std::uint32_t update_by_instruction(ByteView b
 
 } // namespace
 
-std::uint32_t crc32c_by_table(ByteView bytes, std::uint32_t before) { return ~update_by_table(bytes, ~before); }
+std::uint32_t crc32c_by_table(ByteView bytes, std::uint32_t before) {
+  return ~update_by_table(bytes, ~before);
+}
 
 std::uint32_t crc32c(ByteView bytes, std::uint32_t before) {
 #if defined(__x86_64__)

@@ -14,7 +14,7 @@ template <typename Tag, typename Number> struct Id {
   auto operator<=>(const Id&) const = default;
 };
 
-using Seq = std::uint64_t;                            // place of a record in its stream: 1, 2, 3...; 0 = before the first
+using Seq = std::uint64_t; // place of a record in its stream: 1, 2, 3...; 0 = before the first
 using StreamId = Id<struct StreamTag, std::uint64_t>; // random; value 0 = no stream
 using VolumeNumber = std::uint16_t;                   // of a volume in its group
 using Epoch = Id<struct EpochTag, std::uint64_t>;     // the registrar's counter
@@ -37,5 +37,7 @@ std::string to_string(Era era);
 } // namespace rc
 
 template <typename Tag, typename Number> struct std::hash<rc::Id<Tag, Number>> {
-  std::size_t operator()(const rc::Id<Tag, Number>& id) const noexcept { return std::hash<Number>{}(id.value); }
+  std::size_t operator()(const rc::Id<Tag, Number>& id) const noexcept {
+    return std::hash<Number>{}(id.value);
+  }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Log lines to stderr with the journal's "<N>" priority prefix (systemd reads it). May be called from any thread;
-// one line is one write. Values of a line are "key=value" pairs in the text.
+// Log lines to stderr with the journal's "<N>" priority prefix (systemd reads it). May be called from any
+// thread; one line is one write. Values of a line are "key=value" pairs in the text.
 #pragma once
 
 #include <string_view>

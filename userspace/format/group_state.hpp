@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a node must still know about a group after a power cut, besides the records: kept in the two-slot superblock of the
-// group's journal (docs/journal.md), at the primary and at every copy. Written whole, atomically, with a
-// serial number; the newest valid slot counts. Losing the SQLite inventory never loses any of this.
+// What a node must still know about a group after a power cut, besides the records: kept in the two-slot
+// superblock of the group's journal (docs/journal.md), at the primary and at every copy. Written whole,
+// atomically, with a serial number; the newest valid slot counts. Losing the SQLite inventory never loses any
+// of this.
 #pragma once
 
 #include "format/lineage.hpp"
@@ -15,9 +16,9 @@ enum class Role : std::uint8_t { Secondary = 0, Primary = 1 };
 // One stream's stretch of records in the journal, contiguous in seq. The last one may be growing.
 struct Segment {
   StreamId stream{};
-  Seq first = 0;                 // first seq in the journal
-  std::uint64_t first_slot = 0;  // its place in the control area, counted without wrap
-  std::uint64_t first_data = 0;  // its place in the data area, counted without wrap
+  Seq first = 0;                // first seq in the journal
+  std::uint64_t first_slot = 0; // its place in the control area, counted without wrap
+  std::uint64_t first_data = 0; // its place in the data area, counted without wrap
   bool operator==(const Segment&) const = default;
 };
 
@@ -30,7 +31,8 @@ struct Release {
   bool operator==(const Release&) const = default;
 };
 
-// A resync gathers in the journal; nothing may be released before a held checkpoint that follows its end of copying.
+// A resync gathers in the journal; nothing may be released before a held checkpoint that follows its end of
+// copying.
 struct Draft {
   std::vector<LineageEntry> source_lineage;
   Era agreed{};
@@ -41,18 +43,18 @@ struct Draft {
 
 struct GroupState {
   Role role = Role::Secondary;
-  Position position;                      // changes only when an apply is complete
-  std::optional<Release> release;         // stored before update in progress is set; cleared after complete
+  Position position;              // changes only when an apply is complete
+  std::optional<Release> release; // stored before update in progress is set; cleared after complete
   std::optional<Draft> draft;
   std::vector<LineageEntry> source_lineage; // lineage that the stream being received belongs to
-  std::vector<Segment> segments;          // oldest first
+  std::vector<Segment> segments;            // oldest first
   Epoch epoch{};
-  StreamId current{};                     // stream for which this copy is current, or 0
-  StreamId closed{};                      // stream that was closed (lease end, takeover) ...
-  Seq closed_at = 0;                      // ... records above this seq do not count for its seal
-  bool alone = false;                     // primary: completed sync writes alone since alone_since
+  StreamId current{}; // stream for which this copy is current, or 0
+  StreamId closed{};  // stream that was closed (lease end, takeover) ...
+  Seq closed_at = 0;  // ... records above this seq do not count for its seal
+  bool alone = false; // primary: completed sync writes alone since alone_since
   Era alone_since{};
-  bool confirmed = false;                 // primary: this generation was confirmed (peer or --force) in this life
+  bool confirmed = false; // primary: this generation was confirmed (peer or --force) in this life
   bool operator==(const GroupState&) const = default;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Where a copy comes from: the list of lives (generations) of a group's history, and the point of it that the
-// copy holds. Two copies are compared through their entries, never by bare numbers (docs/design.md section 6).
+// copy holds. Two copies are compared through their entries, never by bare numbers (docs/design.md section
+// 6).
 #pragma once
 
 #include "base/ids.hpp"
@@ -21,7 +22,7 @@ struct LineageEntry {
 
 struct Position {
   std::vector<LineageEntry> lineage; // oldest first; empty: a blank copy
-  Era applied{};                     // last whole checkpoint in the image; of a primary: Era::open(), no limit
+  Era applied{}; // last whole checkpoint in the image; of a primary: Era::open(), no limit
   bool operator==(const Position&) const = default;
 };
 

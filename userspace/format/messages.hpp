@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What two nodes say to each other about one group on a link, as plain values. Records travel in their own binary
-// frames (RecordsMessage); the rest is small and rare and is coded as CBOR (messages_cbor.hpp, docs/wire.md).
-// "source": the node whose volumes are primary. "target": the node that holds a copy of them.
+// What two nodes say to each other about one group on a link, as plain values. Records travel in their own
+// binary frames (RecordsMessage); the rest is small and rare and is coded as CBOR (messages_cbor.hpp,
+// docs/wire.md). "source": the node whose volumes are primary. "target": the node that holds a copy of them.
 // A target trusts a message only after `epoch` and `stream` were checked (docs/design.md section 5).
 #pragma once
 
@@ -25,8 +25,8 @@ struct Extent { // of whole regions
 // A broken resync that the target kept in its journal (design.md section 6, draft).
 struct DraftInfo {
   std::vector<LineageEntry> source_lineage;
-  Era agreed{};      // c, when the set was reckoned
-  Era broken_at{};   // era of the stream at the break: regions open or with era >= this go again
+  Era agreed{};    // c, when the set was reckoned
+  Era broken_at{}; // era of the stream at the break: regions open or with era >= this go again
   std::vector<Extent> shipped;
   bool operator==(const DraftInfo&) const = default;
 };
@@ -38,7 +38,7 @@ struct HelloMessage {
   Position position;
   StreamId stream{};
   Seq durable = 0;
-  bool current = false;   // it calls itself current for that stream
+  bool current = false; // it calls itself current for that stream
   bool update_in_progress = false;
   std::optional<DraftInfo> draft;
   std::vector<std::uint64_t> volume_sectors; // by volume number, to be compared with the source's
@@ -58,12 +58,12 @@ struct ResyncMessage {
   std::vector<LineageEntry> source_lineage;
 };
 
-// target -> source: its old stream is ended; its own map beyond `agreed`'s candidate is in `dirty` (all extents that are
-// open or newer than the agreed point, reckoned by the target from the lineages).
+// target -> source: its old stream is ended; its own map beyond `agreed`'s candidate is in `dirty` (all
+// extents that are open or newer than the agreed point, reckoned by the target from the lineages).
 struct ResyncReadyMessage {
   Position position;
-  Era agreed{};          // c by the target's reckoning; the source checks that it reckons the same
-  bool full = false;     // no common entry: everything
+  Era agreed{};      // c by the target's reckoning; the source checks that it reckons the same
+  bool full = false; // no common entry: everything
   std::vector<Extent> dirty;
   std::optional<DraftInfo> draft; // still usable draft (same source lineage, same c)
 };
@@ -92,16 +92,16 @@ struct RecordsMessage {
 // target -> source: watermarks; also the answer to nothing (sent when something advanced, and as keep-alive).
 struct WatermarksMessage {
   StreamId stream{};
-  Seq durable = 0;          // all up to it are on stable storage of the target's journal
-  Era released{};           // last stored release
-  Era complete{};           // last complete checkpoint: in the copy
+  Seq durable = 0;                 // all up to it are on stable storage of the target's journal
+  Era released{};                  // last stored release
+  Era complete{};                  // last complete checkpoint: in the copy
   std::uint64_t journal_used = 0;  // bytes
   std::uint64_t journal_bytes = 0; // size
   bool draft_complete = true;      // false while the image waits for an end of copying
 };
 
-// target -> source, answered at once with the same number: the lease of a sync site (design.md section 5, freeze). The target
-// accepts records until lease_ns after it SENT the last challenge that was answered.
+// target -> source, answered at once with the same number: the lease of a sync site (design.md section 5,
+// freeze). The target accepts records until lease_ns after it SENT the last challenge that was answered.
 struct ChallengeMessage {
   StreamId stream{};
   std::uint64_t number = 0;
@@ -112,7 +112,8 @@ struct ChallengeAnswerMessage {
   std::uint64_t number = 0;
 };
 
-// source -> target: from checkpoint `since` on (complete at the target) every completed write is in its journal.
+// source -> target: from checkpoint `since` on (complete at the target) every completed write is in its
+// journal.
 struct CurrentMessage {
   StreamId stream{};
   Era since{};
@@ -121,15 +122,16 @@ struct CurrentMessage {
 struct CurrentStoredMessage {
   StreamId stream{};
 };
-// either way: the target's copy is not (no longer) current for this stream. target -> source: closed at `closed_at`, durably.
+// either way: the target's copy is not (no longer) current for this stream. target -> source: closed at
+// `closed_at`, durably.
 struct NotCurrentMessage {
   StreamId stream{};
   Seq closed_at = 0;
   std::string reason;
 };
 
-// source -> target, answer to Hello and whenever asked: which generation the source holds, so that a returning
-// primary (or a stale one) is found out. target -> source: likewise, when it refuses.
+// source -> target, answer to Hello and whenever asked: which generation the source holds, so that a
+// returning primary (or a stale one) is found out. target -> source: likewise, when it refuses.
 struct GenerationMessage {
   std::vector<LineageEntry> lineage;
   bool primary = false; // this node's volumes accept host writes in that generation
@@ -141,9 +143,9 @@ struct RefusedMessage {
   std::string next_action;
 };
 
-using GroupMessage = std::variant<HelloMessage, ResumeMessage, ResyncMessage, ResyncReadyMessage, AttachMessage,
-                                  RecordsMessage, WatermarksMessage, ChallengeMessage, ChallengeAnswerMessage,
-                                  CurrentMessage, CurrentStoredMessage, NotCurrentMessage, GenerationMessage,
-                                  RefusedMessage>;
+using GroupMessage =
+    std::variant<HelloMessage, ResumeMessage, ResyncMessage, ResyncReadyMessage, AttachMessage,
+                 RecordsMessage, WatermarksMessage, ChallengeMessage, ChallengeAnswerMessage, CurrentMessage,
+                 CurrentStoredMessage, NotCurrentMessage, GenerationMessage, RefusedMessage>;
 
 } // namespace rc::format

@@ -19,7 +19,8 @@ TEST(Result, error_grows_its_story_from_the_inside_out) {
   const Error inner = errno_error("open /x", ENOENT);
   const Error outer = inner.because("cannot start group g").then("create it with rcctl group create");
   EXPECT_EQ(outer.code, ErrorCode::NotFound);
-  EXPECT_EQ(outer.text(), "cannot start group g: open /x: No such file or directory (create it with rcctl group create)");
+  EXPECT_EQ(outer.text(),
+            "cannot start group g: open /x: No such file or directory (create it with rcctl group create)");
 }
 
 TEST(BytesReader, turns_bad_instead_of_reading_beyond_the_end) {
