@@ -86,7 +86,8 @@ struct dmrc_consumer_page {
 	__u64 freed; /* all records with seq <= freed may be overwritten */
 	__u32 need_wakeup; /* non-zero: poll sleepers want a wake-up */
 	__u32 wake_records; /* ... once so many records wait, or 1 ms after the first of them */
-	__u64 zero[510];
+	__u64 read; /* all records with seq <= read were read: poll says readable when read + 1 is there */
+	__u64 zero[509];
 };
 
 #define DMRC_STATE_STREAM (1 << 0) /* writes are captured into the ring */
@@ -148,7 +149,8 @@ struct dmrc_sync {
 
 /* Put marker n and end era n; n must be the current n or above. max_hold_us 0: a copyset of one group,
  * marker and verdict `held` in one step; else completions of later writes are withheld
- * until DMRC_IOC_LIFT or the cap. Errors: EINVAL n too low, ENOLINK no stream, EOPNOTSUPP. */
+ * until DMRC_IOC_LIFT or the cap. Errors: EINVAL n too low, ENOLINK no stream, EAGAIN the ring has no room
+ * for marker and verdict (free some), EOPNOTSUPP. */
 struct dmrc_checkpoint {
 	__u64 n; /* in: 0 means the current n; out: the n that was put */
 	__u64 max_hold_us;
@@ -158,8 +160,9 @@ struct dmrc_checkpoint {
 	__u64 zero[3];
 };
 
-/* Queue one read of [sector, sector + sectors) into a copy slot; it appears as a copy record
- * (or a `failed` record when it can't be read). Errors: EAGAIN no copy slot free, EINVAL crosses a region. */
+/* Queue one read of [sector, sector + sectors) into a copy slot; it appears as a copy record with the era
+ * of its region (or as a `failed` record with this tag and data_pos 0 when it can't be read).
+ * Errors: EAGAIN no copy slot free, EINVAL crosses a region, ENOLINK no stream, EBUSY volume suspended. */
 struct dmrc_copy {
 	__u64 sector;
 	__u32 sectors;
@@ -196,12 +199,17 @@ struct dmrc_dirty {
 	__u32 zero;
 };
 
-/* mark: open the regions on stable storage. settle: flush the backing device, then close them. */
+/*
+ * mark: open the regions on stable storage. settle: flush the backing device, then close them. A region
+ * that a crash left open is closed only by an extent that covers it whole, or with DMRC_REGIONS_REDONE:
+ * the agent has redone the interrupted apply from its start, so no part of it is missing.
+ */
+#define DMRC_REGIONS_REDONE (1 << 0)
 struct dmrc_regions {
 	__u64 extents; /* pointer to struct dmrc_extent[nr_extents] */
 	__u32 nr_extents;
 	__u16 volume;
-	__u16 zero16;
+	__u16 flags; /* settle: DMRC_REGIONS_*; mark: 0 */
 };
 
 /* Persistent flag: a must-complete apply is under way; promotion is refused until it is cleared. */
