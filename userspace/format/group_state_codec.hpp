@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Bytes of a GroupState inside the journal's superblock (docs/journal.md). Versioned and strict: what one
+// version wrote is read whole or refused; no byte may be left over. The CRC is the superblock's.
+#pragma once
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "format/group_state.hpp"
+
+namespace rc::format {
+
+inline constexpr std::uint32_t group_state_version = 1;
+
+Bytes encode_group_state(const GroupState& state);
+Result<GroupState> decode_group_state(ByteView bytes);
+
+} // namespace rc::format
