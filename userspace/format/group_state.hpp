@@ -5,6 +5,7 @@
 // of this.
 #pragma once
 
+#include "format/extent.hpp"
 #include "format/lineage.hpp"
 
 #include <optional>
@@ -25,9 +26,10 @@ struct Segment {
 // The stored decision to release: everything in the journal through `last` becomes the image.
 struct Release {
   StreamId stream{};
-  Seq last = 0;      // through this record
-  Era checkpoint{};  // the image is this checkpoint (of a seal: the last whole one in it)
-  bool seal = false; // ...and all the journal holds beyond it
+  Seq last = 0;              // through this record
+  Era checkpoint{};          // the image is this checkpoint (of a seal: the last whole one in it)
+  bool seal = false;         // ...and all the journal holds beyond it
+  std::uint64_t time_ns = 0; // stamp of the checkpoint's marker
   bool operator==(const Release&) const = default;
 };
 
@@ -37,7 +39,12 @@ struct Draft {
   std::vector<LineageEntry> source_lineage;
   Era agreed{};
   bool full = false;
-  std::optional<Era> broken_at; // set when the stream that fed it ended
+  std::optional<Era> broken_at; // era of the stream when its feed was last seen to end
+  // In place: no image to protect (or told so): records are applied as they come, update in progress stands
+  // from the first byte to the end. What was applied is trimmed from the journal and stays here: copied
+  // extents, merged.
+  bool in_place = false;
+  std::vector<Extent> shipped;
   bool operator==(const Draft&) const = default;
 };
 

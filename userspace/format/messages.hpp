@@ -5,6 +5,7 @@
 // A target trusts a message only after `epoch` and `stream` were checked (docs/design.md section 5).
 #pragma once
 
+#include "format/extent.hpp"
 #include "format/lineage.hpp"
 #include "format/record.hpp"
 
@@ -13,14 +14,6 @@
 #include <variant>
 
 namespace rc::format {
-
-struct Extent { // of whole regions
-  VolumeNumber volume = 0;
-  std::uint64_t sector = 0;
-  std::uint64_t sectors = 0;
-  Era era{}; // highest in it; Era::open() when open
-  bool operator==(const Extent&) const = default;
-};
 
 // A broken resync that the target kept in its journal (design.md section 6, draft).
 struct DraftInfo {
@@ -40,8 +33,13 @@ struct HelloMessage {
   Seq durable = 0;
   bool current = false; // it calls itself current for that stream
   bool update_in_progress = false;
+  bool closed =
+      false; // ... but that stream was closed at closed_at: only records up to it count for the seal
+  Seq closed_at = 0;
   std::optional<DraftInfo> draft;
-  std::vector<std::uint64_t> volume_sectors; // by volume number, to be compared with the source's
+  std::vector<std::uint64_t>
+      volume_sectors;                      // by volume number (0: no such volume), compared with the source's
+  std::vector<VolumeNumber> image_volumes; // volumes that the image holds; others need a full copy
 };
 
 // source -> target, answer to Hello. Go on with the stream at `from` (= durable + 1): nothing to resync.
@@ -66,6 +64,7 @@ struct ResyncReadyMessage {
   bool full = false; // no common entry: everything
   std::vector<Extent> dirty;
   std::optional<DraftInfo> draft; // still usable draft (same source lineage, same c)
+  std::vector<VolumeNumber> image_volumes;
 };
 
 // source -> target: the new stream begins with seq `from`; a draft starts (or continues when `keep_draft`).
@@ -92,12 +91,15 @@ struct RecordsMessage {
 // target -> source: watermarks; also the answer to nothing (sent when something advanced, and as keep-alive).
 struct WatermarksMessage {
   StreamId stream{};
-  Seq durable = 0;                 // all up to it are on stable storage of the target's journal
-  Era released{};                  // last stored release
-  Era complete{};                  // last complete checkpoint: in the copy
-  std::uint64_t journal_used = 0;  // bytes
-  std::uint64_t journal_bytes = 0; // size
-  bool draft_complete = true;      // false while the image waits for an end of copying
+  Seq durable = 0;                      // all up to it are on stable storage of the target's journal
+  Era released{};                       // last stored release
+  Era complete{};                       // last complete checkpoint: in the copy
+  std::uint64_t complete_time_ns = 0;   // stamp of its marker
+  std::uint64_t journal_used = 0;       // bytes of the data area
+  std::uint64_t journal_bytes = 0;      // its size
+  std::uint64_t journal_slots_used = 0; // records in the control area
+  std::uint64_t journal_slots = 0;      // its size
+  bool draft_complete = true;           // false while the image waits for an end of copying
 };
 
 // target -> source, answered at once with the same number: the lease of a sync site (design.md section 5,

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Deliberate bugs, one for each decision that a test must be able to miss: the simulator and the transcripts
+// run with each of them and must notice (docs/core.md lists them with the schedule that breaks). They exist
+// only in the library that tests link (RC_TEST_BUILD, target rc_core_mutable); in the product mutated() is
+// constexpr false and costs nothing.
+#pragma once
+
+namespace rc::core {
+
+enum class Mutation {
+  None,
+  LateArrivalsCounted,      // records that arrive after the close are stored and counted
+  SealOmittedOnNewStream,   // a current copy's stream ends: its journal beyond the checkpoint is dropped
+  LeaseFromReceipt,         // the lease is counted from the receipt of an answer, not from the sending of its
+                            // challenge
+  KeepAnsweringWithoutAcks, // a source without acknowledgements goes on answering challenges
+  TakeoverBeyondClosed,     // takeover applies the whole journal, also beyond the seq at which the stream was
+                            // closed
+  CurrentAfterLeaseEnd,     // the copy calls itself current although its lease ended
+  OnlySourceMap,            // the set of a resync is only the source's map
+  BareNumbers,              // positions are compared as numbers, not through the lineage
+  GenerationWithoutId,      // two lineage entries of one generation are taken for the same
+  BaseRoundedUp,  // the base of a takeover is the checkpoint in which the seal ends, not the last whole one
+  LineageAtStart, // position and lineage are adopted when the resync starts
+  PositionAtRelease,         // position is raised at release instead of complete
+  ReckonBeforeAttach,        // the set is reckoned before the link is attached to the stream
+  ReleaseBeforeEndOfCopying, // a draft is released by any checkpoint
+  BreakExclusive,            // `>` instead of `>=` at the break of a draft
+  ShippedNotReduced,         // regions that go again stay in the shipped set
+  DraftAcrossSources,        // a draft is kept although the source's lineage or the agreed point differ
+  NewStreamContiguous,       // a new stream is taken as going on where the old one ended
+  LossDropped,               // a loss record does not end the stream
+  ReportBeforeDurable,       // durable is reported when records are received
+  ReleaseNotStored,          // the release is applied without having been stored
+  NoGate, // other links get records before the current site has acknowledged them (harmless: control)
+};
+
+#ifdef RC_TEST_BUILD
+// The mutation in force, for the whole process. Tests set it before they make a Source or Target.
+inline Mutation mutation_in_force = Mutation::None;
+inline void set_mutation(Mutation mutation) { mutation_in_force = mutation; }
+inline bool mutated(Mutation mutation) { return mutation_in_force == mutation; }
+#else
+constexpr bool mutated(Mutation) { return false; }
+#endif
+
+const char* to_string(Mutation mutation);
+Mutation mutation_from(const char* name); // None when unknown
+
+} // namespace rc::core

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What happens to a Source (events) and what it wants done (actions), as plain data.
+//
+// How to execute actions: in the order of the list, one list after the other. StoreState is a barrier: it
+// must be on stable storage before any later action of this list or of a later list is begun (events may be
+// stepped meanwhile; their actions queue behind it). Everything else is begun in order and may end whenever
+// it likes; what has an answer comes back as the event named in its comment. An action whose answer never
+// comes (the process died) is never assumed to have happened.
+#pragma once
+
+#include "core/now.hpp"
+#include "format/group_state.hpp"
+#include "format/messages.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace rc::core {
+
+// A link's slot: 0..30, its bit in a record's tag. The same slot for the same peer for ever.
+using LinkSlot = std::uint8_t;
+constexpr std::uint32_t tag_of(LinkSlot link) { return 1U << link; }
+
+enum class LinkMode : std::uint8_t { Async = 0, Sync = 1 };
+enum class Fence : std::uint8_t { Go = 0, Stop = 1 };
+
+struct LinkConfig {
+  LinkSlot link = 0;
+  std::string peer; // node name, for words
+  std::string site;
+  LinkMode mode = LinkMode::Async;
+  std::uint64_t window_bytes = 8 << 20; // most that is sent and not durable
+  std::uint64_t ack_timeout_ms = 5000;  // sync: longest wait of a write; bounds lease + margin
+};
+
+// ---------------------------------------------------------------------------------------------------------
+namespace source {
+
+// Once, first. `volumes_live`: the group's volumes are loaded with role primary (the agent restarted, the
+// host did not).
+struct Started {
+  bool volumes_live = false;
+};
+
+// Answer to LoadVolumes.
+struct VolumesLoaded {
+  bool ok = true;
+  std::string error;
+};
+
+// Answer to AttachRing: the file is attached; also what DMRC_IOC_STATE says. The agent reads records from
+// freed + 1 on and hands them over again: the Source has forgotten everything that was not stored.
+struct RingAttached {
+  StreamId stream{}; // 0: none runs
+  Seq freed = 0;
+  Seq acked = 0;
+  Era era{};
+  std::uint64_t lost_at = 0; // the running stream ended by overflow at this seq
+  bool sync_wait = false;    // writes wait for acknowledgements
+  bool alone = false;
+  Era alone_since{};
+  std::uint64_t data_bytes = 0; // size of the data ring
+  std::uint64_t slots = 0;      // control slots, a power of two
+  std::uint32_t copy_slots = 0;
+  std::uint32_t copy_slot_bytes = 0;
+  std::uint32_t region_sectors = 0;
+};
+
+// Answer to StartStream.
+struct StreamStarted {
+  StreamId stream{}; // 0: it did not work
+  Era era{};
+  std::string error;
+};
+
+// New records, in order, without gap, headers sealed (CRCs filled). The span is only read during step().
+// A loss record is the last of its stream.
+struct RecordsCommitted {
+  StreamId stream{};
+  std::span<const format::Record> records;
+};
+
+// DMRC_IOC_STATE, read whenever records were handed over and at least every 50 ms while records wait.
+struct RingProgress {
+  Seq written = 0; // all up to it ended on the backing devices
+  bool alone = false;
+  Era alone_since{};
+};
+
+// Answer to PutCheckpoint. `error` not empty: it could not be put (no room, no stream); tried again by the
+// clock.
+struct CheckpointPut {
+  Era checkpoint{};
+  Seq marker_seq = 0;
+  std::uint64_t time_ns = 0;
+  std::string error;
+};
+
+// Answer to SetSync.
+struct SyncSwitched {
+  bool wait = false;
+  Seq since_seq = 0; // writes with a higher seq wait
+};
+
+// Answer to ReckonDirty: extents open or with an era > since (all regions of all volumes when `everything`).
+struct Reckoned {
+  LinkSlot link = 0;
+  std::uint64_t ticket = 0;
+  std::vector<format::Extent> dirty;
+};
+
+// Answer to CopyRegion only when it was refused (no slot free, volume suspended); otherwise the copy record
+// is the answer.
+struct CopyRefused {
+  LinkSlot link = 0;
+  VolumeNumber volume = 0;
+  std::uint64_t sector = 0;
+  std::uint64_t sectors = 0;
+};
+
+// Answer to PutEndOfCopying only when it could not be put; else the record is the answer.
+struct EndOfCopyingRefused {
+  LinkSlot link = 0;
+  std::string error;
+};
+
+// Spilled records up to it are on stable storage in this node's journal.
+struct SpillDurable {
+  StreamId stream{};
+  Seq seq = 0;
+  std::uint64_t used_bytes = 0; // of the data area
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t used_slots = 0;
+  std::uint64_t capacity_slots = 0;
+};
+struct SpillFailed {
+  std::string error; // in words; `Full` counts as failed too
+};
+
+// After SendRecords with from == Spill: what was really read and queued (at most max_bytes, at least one
+// record).
+struct SentFromSpill {
+  LinkSlot link = 0;
+  Seq first = 0;
+  Seq last = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct LinkUp {
+  LinkSlot link = 0;
+};
+struct LinkDown {
+  LinkSlot link = 0;
+  std::string reason;
+};
+// Anything the target said, in order. RecordsMessage never comes this way.
+struct MessageArrived {
+  LinkSlot link = 0;
+  format::GroupMessage message;
+};
+
+// Commands.
+struct LinkAdded {
+  LinkConfig config; // of an existing slot: its settings changed (mode, window, time-out)
+};
+struct LinkRemoved {
+  LinkSlot link = 0;
+};
+struct SuspendRequested {
+  LinkSlot link = 0;
+  std::string reason;
+};
+struct ResumeRequested {
+  LinkSlot link = 0;
+};
+struct ForceConfirmed {}; // --force: the operator says that no newer generation exists
+struct VolumesChanged {   // by number, 0: none; a volume that the peers' images do not hold is copied whole
+  std::vector<std::uint64_t> volume_sectors;
+};
+
+struct Tick {}; // at least every 50 ms
+
+using Event =
+    std::variant<Started, VolumesLoaded, RingAttached, StreamStarted, RecordsCommitted, RingProgress,
+                 CheckpointPut, SyncSwitched, Reckoned, CopyRefused, EndOfCopyingRefused, SpillDurable,
+                 SpillFailed, SentFromSpill, LinkUp, LinkDown, MessageArrived, LinkAdded, LinkRemoved,
+                 SuspendRequested, ResumeRequested, ForceConfirmed, VolumesChanged, Tick>;
+
+// ---------------------------------------------------------------------------------------------------------
+// Actions
+
+// Write the state into the journal's superblock. BARRIER: stable before anything later is begun.
+// The Source fills stream and first of `segments`; where they lie (first_slot, first_data) is the journal's
+// to fill in.
+struct StoreState {
+  format::GroupState state;
+};
+
+// Load the group's volumes with role primary in this generation (the lineage entry is stored, the generation
+// was confirmed). Answer: VolumesLoaded.
+struct LoadVolumes {
+  std::uint64_t generation = 0;
+};
+
+// Attach to the ring. Answer: RingAttached.
+struct AttachRing {};
+
+// DMRC_IOC_START with a random id; the ring is wholly freed. Answer: StreamStarted.
+struct StartStream {};
+
+// Raise `freed` in the consumer page. All these records are on disk here, and durable at every attached link
+// or in the spill.
+struct FreeRing {
+  Seq freed = 0;
+};
+
+// DMRC_IOC_ACK: up to `acked` is on stable storage at the current (or waited-for) site. alone_after_ns
+// (CLOCK_BOOTTIME) 0: unchanged. Comes before the answer to the challenge that it stands for.
+struct AckRing {
+  Seq acked = 0;
+  std::uint64_t alone_after_ns = 0;
+};
+
+// DMRC_IOC_SYNC. Answer: SyncSwitched. Off after a close is preceded by a StoreState with `alone`.
+struct SetSync {
+  bool wait = false;
+  Fence fence = Fence::Go;
+  std::uint64_t alone_after_ns = 0;
+};
+
+// DMRC_IOC_CHECKPOINT, n = 0, no hold. Answer: CheckpointPut.
+struct PutCheckpoint {};
+
+// Send records [first, last] to the link as RecordsMessages. from Ring: all are in the ring; take the bytes
+// while executing (a later FreeRing may overwrite them). from Spill: read on from `first` until max_bytes are
+// queued or `last`; answer SentFromSpill. Elide the data of copy records whose tag lacks the link's bit.
+struct SendRecords {
+  enum class From : std::uint8_t { Ring, Spill };
+  LinkSlot link = 0;
+  StreamId stream{};
+  Seq first = 0;
+  Seq last = 0;
+  From from = From::Ring;
+  std::uint64_t max_bytes = 0; // Spill only
+};
+
+struct SendMessage {
+  LinkSlot link = 0;
+  format::GroupMessage message; // never RecordsMessage
+};
+
+// End the group's traffic on the link after what was queued before: both ends get LinkDown, and LinkUp again
+// after a second or more (a Refused message before it says why); the peer's next Hello begins anew. Other
+// groups of the connection go on.
+struct CloseLink {
+  LinkSlot link = 0;
+  std::string reason;
+};
+
+// Append records [first, last] of the ring to this node's journal. Answer: SpillDurable (may cover several).
+struct SpillRecords {
+  StreamId stream{};
+  Seq first = 0;
+  Seq last = 0;
+};
+
+// The spill up to `through` is no longer needed. A spill that begins anew follows `TrimSpill` of all of the
+// old.
+struct TrimSpill {
+  StreamId stream{};
+  Seq through = 0;
+  bool everything = false; // empty the journal, whatever stream lies in it
+};
+
+// DMRC_IOC_DIRTY over all volumes (everything: all regions of all volumes without asking the map). Answer:
+// Reckoned with this ticket. Asked after the link was attached to the stream, never before.
+struct ReckonDirty {
+  LinkSlot link = 0;
+  std::uint64_t ticket = 0;
+  Era since{};
+  bool everything = false;
+};
+
+// DMRC_IOC_COPY with the link's bit as tag. Answer: the copy record (or a failed record with the tag), or
+// CopyRefused.
+struct CopyRegion {
+  LinkSlot link = 0;
+  VolumeNumber volume = 0;
+  std::uint64_t sector = 0;
+  std::uint32_t sectors = 0;
+};
+
+// DMRC_IOC_PUT end of copying with the link's bit. Answer: the record, or EndOfCopyingRefused.
+struct PutEndOfCopying {
+  LinkSlot link = 0;
+};
+
+// A peer holds a newer generation than this primary: stop it taking writes (fence it), tell everybody. The
+// node comes back as a secondary only by command.
+struct StaleGeneration {
+  LinkSlot link = 0;
+  std::vector<format::LineageEntry> newer;
+  std::string reason;
+};
+
+// A line for the event log; level as in base/log.hpp (3 error, 4 warning, 5 notice, 6 info).
+struct Note {
+  int level = 6;
+  std::string text;
+};
+
+using Action = std::variant<StoreState, LoadVolumes, AttachRing, StartStream, FreeRing, AckRing, SetSync,
+                            PutCheckpoint, SendRecords, SendMessage, CloseLink, SpillRecords, TrimSpill,
+                            ReckonDirty, CopyRegion, PutEndOfCopying, StaleGeneration, Note>;
+using Actions = std::vector<Action>;
+
+} // namespace source
+} // namespace rc::core

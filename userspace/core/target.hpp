@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A copy of one group: receives one source's stream into the journal, makes images of it, takes over. Pure:
+// events in, actions out. What it shows to a host is always the last complete image (never a live state).
+//
+// Invariants (check_invariants): reported durable <= durable <= received; a release lies wholly in the
+// durable journal and is stored before anything of it is applied; position changes only when an apply is
+// complete.
+//
+// A restart is a new Target(config, state, recovered journal): the recovered part is whole and durable, in
+// order.
+#pragma once
+
+#include "core/status.hpp"
+#include "core/target_events.hpp"
+
+#include <memory>
+
+namespace rc::core {
+
+struct TargetConfig {
+  std::string group;
+  std::string site;                          // this one
+  std::string source;                        // node name of the source, for words
+  LinkSlot link = 0;                         // this link's slot at the source: the bit of its copy records
+  std::vector<std::uint64_t> volume_sectors; // by number, 0: none
+  std::uint64_t lease_ns = 0;                // sync: lease_for(ack_timeout_ms); 0: async
+  bool in_place_allowed =
+      false; // told otherwise: a delta that can't fit may be applied in place (no promotion until done)
+};
+
+// Lease and margin of a sync link from the longest wait that was configured (docs/pipeline.md, Sync).
+std::uint64_t lease_for(std::uint64_t ack_timeout_ms);
+constexpr std::uint64_t margin_for(std::uint64_t lease_ns) { return lease_ns / 100 + 100'000'000; }
+
+struct RecoveredJournal {
+  JournalIndex index; // of everything durable
+  JournalSpace space;
+};
+
+class Target {
+public:
+  Target(TargetConfig config, format::GroupState state, RecoveredJournal journal);
+  ~Target();
+  Target(Target&&) noexcept;
+  Target& operator=(Target&&) noexcept;
+
+  target::Actions step(const target::Event& event, Now now);
+  TargetStatus status(Now now) const;
+  void check_invariants() const; // asserts
+  const format::GroupState& state() const;
+
+private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+} // namespace rc::core
