@@ -8,6 +8,7 @@
 // comes (the process died) is never assumed to have happened.
 #pragma once
 
+#include "core/journal_change.hpp"
 #include "core/now.hpp"
 #include "format/group_state.hpp"
 #include "format/messages.hpp"
@@ -260,19 +261,19 @@ struct CloseLink {
   std::string reason;
 };
 
-// Append records [first, last] of the ring to this node's journal. Answer: SpillDurable (may cover several).
+// Append records [first, last] of the ring to this node's journal, contiguous with what was spilled before; a
+// StoreState with journal.begin came before the first. Answer: SpillDurable (may cover several). The ring
+// keeps them until then.
 struct SpillRecords {
   StreamId stream{};
   Seq first = 0;
   Seq last = 0;
 };
 
-// The spill up to `through` is no longer needed. A spill that begins anew follows `TrimSpill` of all of the
-// old.
+// The spill up to `through` is no longer needed. May be delayed and merged.
 struct TrimSpill {
   StreamId stream{};
   Seq through = 0;
-  bool everything = false; // empty the journal, whatever stream lies in it
 };
 
 // DMRC_IOC_DIRTY over all volumes (everything: all regions of all volumes without asking the map). Answer:

@@ -3,6 +3,7 @@
 // Source: in order, StoreState is a barrier (see source_events.hpp).
 #pragma once
 
+#include "core/journal_change.hpp"
 #include "core/journal_index.hpp"
 #include "core/now.hpp"
 #include "format/group_state.hpp"
@@ -41,7 +42,7 @@ struct JournalDurable {
   Seq seq = 0;
   JournalSpace space;
 };
-// After TrimJournal or ClearJournal.
+// After a StoreState that changed the journal: room was made.
 struct JournalTrimmed {
   JournalSpace space;
 };
@@ -88,25 +89,18 @@ using Event = std::variant<Started, LinkUp, LinkDown, MessageArrived, RecordsArr
 // ---------------------------------------------------------------------------------------------------------
 // Actions
 
-// Superblock. BARRIER: stable before anything later is begun. Places of segments are the journal's to fill
-// in.
+// Superblock. BARRIER: stable before anything later is begun. `segments` is left empty: the journal knows
+// what it holds. `journal`: in the same atomic step. With a change: answer JournalTrimmed.
 struct StoreState {
   format::GroupState state;
+  JournalChange journal;
 };
 
-// Append; a stream other than the last appended begins a segment. Answer: JournalDurable after the group
-// commit. A watermark is sent only for what was reported durable.
+// Append, contiguous with what is there or the first after a StoreState with journal.begin. Answer:
+// JournalDurable after the group commit. A watermark is sent only for what was reported durable.
 struct AppendJournal {
   std::shared_ptr<const format::RecordsMessage> message;
 };
-
-// Forget all records up to and including (stream, through), or all. The state that no longer needs them is
-// stored before. Answer: JournalTrimmed.
-struct TrimJournal {
-  StreamId stream{};
-  Seq through = 0;
-};
-struct ClearJournal {};
 
 // Persistent flag on every volume (DMRC_IOC_UPDATE): stable before ApplyRecords that follows. Cleared only
 // after the state with the new position is stored.
@@ -157,9 +151,8 @@ struct Note {
   std::string text;
 };
 
-using Action =
-    std::variant<StoreState, AppendJournal, TrimJournal, ClearJournal, SetUpdateInProgress, ApplyRecords,
-                 ReckonOwnDirty, SendMessage, CloseLink, BecomePrimary, TakeoverRefused, Note>;
+using Action = std::variant<StoreState, AppendJournal, SetUpdateInProgress, ApplyRecords, ReckonOwnDirty,
+                            SendMessage, CloseLink, BecomePrimary, TakeoverRefused, Note>;
 using Actions = std::vector<Action>;
 
 } // namespace target
