@@ -12,10 +12,10 @@
 namespace rc::format {
 
 inline constexpr std::uint64_t journal_block_bytes = 4096; // unit of every write
-inline constexpr std::uint64_t superblock_slot_bytes = 128 << 10;
+inline constexpr std::uint64_t superblock_slot_bytes = 1 << 20;
 inline constexpr std::uint64_t superblock_offset[2] = {0, superblock_slot_bytes};
 inline constexpr std::uint64_t control_area_offset = 2 * superblock_slot_bytes;
-inline constexpr std::uint64_t journal_bytes_min = 4 << 20;
+inline constexpr std::uint64_t journal_bytes_min = 8 << 20;
 inline constexpr std::uint32_t journal_version = 1;
 
 // data_pos in a stored slot: the place in the data area (of `failed` records: what it always is), and in bit

@@ -16,12 +16,6 @@
 
 namespace rc::io {
 
-struct ApplyRange {
-  StreamId stream{};
-  Seq first = 0;
-  Seq last = 0;
-};
-
 struct ApplyResult {
   std::uint64_t records = 0;
   std::uint64_t data_bytes = 0;    // in the records
@@ -45,8 +39,10 @@ public:
     std::shared_ptr<VolumeControl> control;
     std::map<VolumeNumber, std::shared_ptr<Disk>> volumes; // backing devices
     std::map<VolumeNumber, std::uint64_t>
-        volume_sectors;             // size of the volume on it; records beyond are Corrupt
-    std::vector<ApplyRange> ranges; // in order: oldest first
+        volume_sectors; // size of the volume on it; records beyond are Corrupt
+    StreamId stream{};  // everything from the journal's beginning through this record, all segments
+    Seq last = 0;
+    bool redo = false; // an interrupted apply is done again from its start: closes what a crash left open
   };
   // One job at a time; a second one waits. An Error means: the copy is neither old nor new, update in
   // progress stays set, and the job must be repeated.

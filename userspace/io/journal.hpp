@@ -23,18 +23,16 @@
 
 namespace rc::io {
 
-struct RecoveredSegment {
+struct JournalSegment {
   StreamId stream{};
   Seq first = 0;
-  Seq last = 0;                        // first - 1 when it holds nothing
-  std::vector<format::Record> control; // marker, held, void, end of copying, seal, loss, failed: in order
-  std::vector<format::Extent> copies;  // of copy records that carry data, in order
+  Seq last = 0; // first - 1 when it holds nothing
 };
 
 struct JournalRecovery {
-  format::GroupState state;               // as stored last; its segments agree with `segments`
-  std::vector<RecoveredSegment> segments; // oldest first
-  std::uint64_t checked_records = 0;      // whose data was verified
+  format::GroupState state;             // as stored last; its segments agree with `segments`
+  std::vector<JournalSegment> segments; // oldest first; read_headers() gives what is in them
+  std::uint64_t checked_records = 0;    // whose data was verified
   std::uint64_t checked_bytes = 0;
   std::uint64_t dropped_records = 0; // valid headers behind the first torn record (never reported durable)
 };
@@ -78,9 +76,10 @@ public:
                                                JournalEvents events);
   virtual ~Journal() = default; // finishes the commit under way; later events are not called
 
-  // What open() found. Stays until release_recovery().
-  virtual const JournalRecovery& recovery() const = 0;
-  virtual void release_recovery() = 0;
+  virtual const JournalRecovery& recovery() const = 0; // what open() found; does not change
+
+  // Oldest first, without what was trimmed, with what is appended and not yet durable.
+  virtual std::vector<JournalSegment> segments() const = 0;
 
   // Records of the newest segment's stream, contiguous with what it has. Full: no room (nothing was taken).
   // Refused: wrong stream or gap. The data is shared until it is written.
@@ -95,7 +94,7 @@ public:
   // Trim alone, with the state stored last. Merged and delayed until it is worth a write or room is short.
   virtual Status trim(const JournalTrim& trim) = 0;
 
-  // The state stored last, and the segments as they are now (owner's thread).
+  // The state handed to store() last (owner's thread).
   virtual const format::GroupState& state() const = 0;
   virtual Seq appended(StreamId stream) const = 0; // highest seq appended of that segment, 0 when not held
   virtual Seq durable(StreamId stream) const = 0;

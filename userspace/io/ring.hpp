@@ -51,6 +51,8 @@ public:
   // Corrupt: the record points outside of the ring.
   virtual Result<ByteView> data(const format::Record& record) const = 0;
   virtual void set_freed(Seq freed) = 0;
+  // All up to it were read: poll_fd() is readable again when a later one is there.
+  virtual void set_read(Seq read) = 0;
 
   // Readable when something waits as asked for; to be watched with FdWatch.
   virtual int poll_fd() const = 0;

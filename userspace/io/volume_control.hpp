@@ -27,8 +27,10 @@ public:
   // Opens the regions that the extents touch, on stable storage, before anything is written to them. All
   // extents are of `volume`; their `volume` field is not looked at.
   virtual Status mark(VolumeNumber volume, std::span<const format::Extent> extents) = 0;
-  // Flushes the backing device, then closes the regions with the extents' eras.
-  virtual Status settle(VolumeNumber volume, std::span<const format::Extent> extents) = 0;
+  // Flushes the backing device, then closes the regions with the extents' eras. A region that a crash left
+  // open is closed only by extents that cover it whole, or when `redone`: the interrupted apply was done
+  // again from its start.
+  virtual Status settle(VolumeNumber volume, std::span<const format::Extent> extents, bool redone) = 0;
   virtual Status set_update(VolumeNumber volume, bool in_progress, Era release) = 0;
   // Regions that are open or have an era > since, merged where eras are equal, ascending.
   virtual Result<std::vector<format::Extent>> dirty(VolumeNumber volume, Era since) = 0;
