@@ -44,6 +44,7 @@ public:
 private:
   std::shared_ptr<ReplySink> sink_; // null: answered or gone
   std::function<void()> gone_;
+  bool hung_up_ = false;
   bool more_;
 };
 

@@ -71,9 +71,6 @@ struct PairCreateRequest {
   bool dry_run = false;
 };
 
-enum class PairAction { Delete, Suspend, Resume, Resync };
-const char* to_token(PairAction);
-
 struct PairActionRequest {
   static constexpr const char* method = "pair.action";
   std::string group;
@@ -248,6 +245,7 @@ struct PairStatus {
   // absent when it can't be known (never 0 for a link that is down).
   std::optional<double> lag_seconds;
   std::optional<std::uint64_t> lag_bytes;
+  bool lag_at_least = false;                // the true lag may be higher (the copy was away)
   std::optional<CheckpointStatus> complete; // the image at the target
   std::optional<ProgressStatus> progress;   // while state is initial_copy or pending
   std::optional<SpaceStatus> journal;       // at the target
@@ -275,10 +273,13 @@ struct GroupStatus {
   std::uint64_t generation = 0;
   // Primary: the worst of its pairs. Secondary: age of its image. Absent: not known.
   std::optional<double> lag_seconds;
-  bool alone = false; // completes sync writes without the sync site
+  std::optional<CheckpointStatus> image; // secondary: what a takeover here would show
+  bool restartable = false;              // secondary: there is such an image
+  bool current = false;                  // secondary: a takeover here loses nothing
+  bool alone = false;                    // completes sync writes without the sync site
   std::string alone_since;
   std::optional<SpaceStatus> ring;    // primary
-  std::optional<SpaceStatus> journal; // this node's
+  std::optional<SpaceStatus> journal; // this node's: secondary: received; primary: spilled
   std::uint64_t written_bytes = 0;    // by hosts since the agent started
   std::vector<VolumeStatus> volumes;
   std::vector<PairStatus> pairs; // those this node is an end of
@@ -354,7 +355,10 @@ struct TakeoverForecast {
 struct TakeoverReply {
   std::string group;
   bool dry_run = false;
-  std::int64_t plan = 0; // id in the inventory; 0: not stored (dry run)
+  std::int64_t plan = 0;    // id in the inventory; 0: not stored (dry run)
+  bool allowed = false;     // dry run: would be done as asked
+  bool needs_force = false; // dry run: refused as asked, `force` or `accept_loss_of` would do it
+  std::string refusal;      // why it would be refused
   std::vector<PlanStep> steps;
   TakeoverForecast forecast;
   std::vector<SiteForecast> sites;

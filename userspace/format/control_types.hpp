@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace rc::control {
@@ -49,19 +50,25 @@ enum class Severity { Info, Notice, Warning, Error };
 // What an event did to its object (the words of events2 of other replication systems).
 enum class EventKind { Exists, Create, Change, Destroy, Call, Response };
 
-const char* to_token(Mode);
-const char* to_token(Role);
-const char* to_token(PairState);
-const char* to_token(GroupState);
-const char* to_token(LinkState);
-const char* to_token(SyncState);
-const char* to_token(StepState);
-const char* to_token(Outcome);
-const char* to_token(Severity);
-const char* to_token(EventKind);
+enum class PairAction { Delete, Suspend, Resume, Resync };
 
 // All tokens of an enum, in the order of its values: for schemas, help, completion and SQL checks.
 template <typename Enum> const std::vector<const char*>& tokens();
+template <> const std::vector<const char*>& tokens<Mode>();
+template <> const std::vector<const char*>& tokens<Role>();
+template <> const std::vector<const char*>& tokens<PairState>();
+template <> const std::vector<const char*>& tokens<GroupState>();
+template <> const std::vector<const char*>& tokens<LinkState>();
+template <> const std::vector<const char*>& tokens<SyncState>();
+template <> const std::vector<const char*>& tokens<StepState>();
+template <> const std::vector<const char*>& tokens<Outcome>();
+template <> const std::vector<const char*>& tokens<Severity>();
+template <> const std::vector<const char*>& tokens<EventKind>();
+template <> const std::vector<const char*>& tokens<PairAction>();
+
+template <typename Enum>
+requires std::is_enum_v<Enum>
+const char* to_token(Enum value) { return tokens<Enum>()[static_cast<std::size_t>(value)]; }
 
 template <typename Enum> std::optional<Enum> from_token(std::string_view token) {
   const auto& all = tokens<Enum>();
@@ -71,12 +78,23 @@ template <typename Enum> std::optional<Enum> from_token(std::string_view token) 
   return std::nullopt;
 }
 
+// "sync, async": for messages that say what is possible.
+template <typename Enum> std::string token_list() {
+  std::string text;
+  for (const char* token : tokens<Enum>())
+    text += text.empty() ? token : std::string(", ") + token;
+  return text;
+}
+
 // Names. Sites, nodes, volumes: a letter or digit, then up to 47 letters, digits and . _ -
 // Groups likewise but without '-', so that the device name GROUP-VOLUME can be taken apart.
 // "." and ".." can't be made; no name can escape a path or a dm table line.
 Status check_name(const char* what, std::string_view name);
 Status check_group_name(std::string_view name);
 Status check_volume_name(std::string_view name);
+// An absolute path without white space or control characters (it goes into a dm table line), at most 255
+// bytes.
+Status check_path(const char* what, std::string_view path);
 
 // HOST:PORT, [V6]:PORT; the port 1..65535 must be there.
 struct Address {

@@ -7,7 +7,9 @@
 
 #include "format/control_handler.hpp"
 
-#include <boost/asio/io_context.hpp>
+#include <utility> // before Boost.Asio 1.74, which forgets it
+
+#include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -24,7 +26,7 @@ public:
   // Listens at `path` (mode 0600, directory made 0755 when missing); a socket left over by a dead agent is
   // replaced. Refused when a living agent answers there.
   static Result<std::unique_ptr<ControlServer>>
-  listen(boost::asio::io_context& context, const std::string& path, control::ControlHandler& handler);
+  listen(boost::asio::any_io_executor executor, const std::string& path, control::ControlHandler& handler);
   // Hangs up all calls and removes the socket.
   ~ControlServer();
 

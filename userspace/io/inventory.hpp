@@ -84,6 +84,7 @@ struct CheckpointRow {
 // A takeover that was begun: kept until it ended, so that a restarted agent goes on. Steps are idempotent.
 struct PlanRow {
   std::int64_t id = 0; // 0: not stored yet
+  bool ended = false;  // complete, or given up: not to be gone on with
   control::TakeoverRequest request;
   control::TakeoverReply plan; // steps with their states
 };

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the inventory's source files share: the open database, and the one place where SQLite's exceptions
+// become values. Private to io/inventory*.cpp.
+#pragma once
+
+#include "io/inventory.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+namespace rc::io {
+
+extern const char* const inventory_schema_1; // all CREATE statements, inventory_schema.cpp
+
+struct Inventory::Database {
+  explicit Database(const std::string& path) : sql(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE) {}
+  SQLite::Database sql;
+};
+
+Error sqlite_error(const std::string& what, const SQLite::Exception& exception);
+
+// Runs `body` (returns T) and turns an exception into an Error: "inventory: WHAT: ...".
+template <typename T, typename Body> Result<T> guarded(const std::string& what, Body&& body) {
+  try {
+    return body();
+  } catch (const SQLite::Exception& exception) {
+    return sqlite_error(what, exception);
+  }
+}
+
+// The same in one write transaction; an Error from `body` rolls back.
+template <typename T, typename Body>
+Result<T> in_transaction(SQLite::Database& sql, const std::string& what, Body&& body) {
+  return guarded<T>(what, [&]() -> Result<T> {
+    SQLite::Transaction transaction(sql, SQLite::TransactionBehavior::IMMEDIATE);
+    Result<T> result = body();
+    if (result)
+      transaction.commit();
+    return result;
+  });
+}
+
+// While one lives, commits do not wait for the disk (in WAL mode a power cut then takes the last of them
+// back, whole).
+class Unflushed {
+public:
+  explicit Unflushed(SQLite::Database& sql) : sql_(sql) { sql_.tryExec("PRAGMA synchronous=NORMAL"); }
+  ~Unflushed() { sql_.tryExec("PRAGMA synchronous=FULL"); }
+  Unflushed(const Unflushed&) = delete;
+  Unflushed& operator=(const Unflushed&) = delete;
+
+private:
+  SQLite::Database& sql_;
+};
+
+inline std::int64_t as_sql(std::uint64_t number) { return static_cast<std::int64_t>(number); }
+
+inline void bind(SQLite::Statement& statement, int place, const std::string& value) {
+  statement.bind(place, value);
+}
+inline void bind(SQLite::Statement& statement, int place, bool value) {
+  statement.bind(place, value ? 1 : 0);
+}
+inline void bind(SQLite::Statement& statement, int place, double value) { statement.bind(place, value); }
+template <std::integral Number> void bind(SQLite::Statement& statement, int place, Number value) {
+  statement.bind(place, static_cast<std::int64_t>(value));
+}
+template <typename Enum>
+requires std::is_enum_v<Enum>
+void bind(SQLite::Statement& statement, int place, Enum value) {
+  statement.bind(place, control::to_token(value));
+}
+template <typename T> void bind(SQLite::Statement& statement, int place, const std::optional<T>& value) {
+  if (value)
+    bind(statement, place, *value);
+  else
+    statement.bind(place); // NULL
+}
+template <typename... Values> void bind_all(SQLite::Statement& statement, const Values&... values) {
+  int place = 0;
+  (bind(statement, ++place, values), ...);
+}
+
+// How many rows the statement changed.
+template <typename... Values> int run(SQLite::Database& sql, const char* text, const Values&... values) {
+  SQLite::Statement statement(sql, text);
+  bind_all(statement, values...);
+  return statement.exec();
+}
+
+// Is there a row?
+template <typename... Values> bool any(SQLite::Database& sql, const char* text, const Values&... values) {
+  SQLite::Statement statement(sql, text);
+  bind_all(statement, values...);
+  return statement.executeStep();
+}
+
+template <typename Enum> Enum column_token(SQLite::Statement& statement, int column) {
+  // The schema's CHECK lets no other word in.
+  return control::from_token<Enum>(statement.getColumn(column).getString()).value_or(Enum{});
+}
+
+} // namespace rc::io
