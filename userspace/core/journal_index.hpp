@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a Target must know about the records in its journal without reading them: where streams begin and end,
-// markers, verdicts, ends of copying, and which extents a draft has gathered. Built by add() in the order of
-// the journal: by recovery (the agent feeds every durable header) and by the running Target alike. Nothing is
-// kept per ordinary record.
+// markers, verdicts, ends of copying, and which extents a draft has gathered. Built in the order of the
+// journal: by recovery and by the running Target alike. Nothing is kept per ordinary record.
 #pragma once
 
 #include "core/extent_set.hpp"
@@ -33,25 +32,34 @@ struct JournalSegment {
   StreamId stream{};
   Seq first = 0;
   Seq last = 0;   // first - 1: empty
-  Era last_era{}; // highest era of a record in it
+  Era last_era{}; // highest era of a record seen in it; Era{} without
   std::uint64_t last_time_ns = 0;
+  bool ended = false; // a seal or loss record is its last
 };
 
 class JournalIndex {
 public:
-  // Contiguous with the segment's last record, or the first of a new segment.
-  void add(StreamId stream, std::span<const format::Record> records);
-  void trim(StreamId stream, Seq through); // and all segments before
+  // A new, empty segment: records of this stream follow, `first` is the next one.
+  void begin(StreamId stream, Seq first);
+  // Contiguous with the last segment.
+  void add(std::span<const format::Record> records);
+  // What recovery found of one segment (begin() and add() in one): its records that are not writes, in order,
+  // and the extents of its copy records that carry data.
+  void recovered(StreamId stream, Seq first, Seq last, std::span<const format::Record> control,
+                 std::span<const format::Extent> copies);
+  void trim(StreamId stream, Seq through); // through this record, and all segments before
   void clear();
 
-  bool empty() const { return segments_.empty(); }
+  bool empty() const { return segments_.empty(); } // no segment: nothing was begun
   const std::deque<JournalSegment>& segments() const { return segments_; }
   const JournalSegment* last_segment() const { return segments_.empty() ? nullptr : &segments_.back(); }
   const std::deque<JournalMark>& marks() const { return marks_; }
-  const ExtentSet& copied() const { return copied_; } // by copy records with data, whole index
-  void forget_copied() { copied_ = {}; }
 
-  // Newest checkpoint whose marker and `held` lie in [.., through] of the last segment, marker after `after`.
+  // What copy records of the LAST segment up to `through` have brought (a lower bound is allowed, never
+  // more).
+  ExtentSet copied(Seq through) const;
+
+  // A checkpoint of the last segment whose marker and `held` are there.
   struct Checkpoint {
     Era era{};
     StreamId stream{};
@@ -59,14 +67,22 @@ public:
     Seq held = 0;
     std::uint64_t time_ns = 0;
   };
-  std::optional<Checkpoint> last_valid(StreamId stream, Seq after, Seq through) const;
-  // Last end of copying in that stream's last segment, 0 without.
-  Seq end_of_copying(StreamId stream, Seq from) const;
+  // The newest one with marker > after and held <= through.
+  std::optional<Checkpoint> last_valid(Seq after, Seq through) const;
+  // Last end of copying with the link's bit in the last segment, 0 without.
+  Seq end_of_copying(std::uint32_t tag, Seq through) const;
 
 private:
+  struct Copy {
+    Seq last = 0; // highest seq that is part of it
+    format::Extent extent;
+  };
+  void add_mark(const format::Record& record);
+  void add_copy(Seq seq, const format::Extent& extent);
+
   std::deque<JournalSegment> segments_;
-  std::deque<JournalMark> marks_;
-  ExtentSet copied_;
+  std::deque<JournalMark> marks_; // of all segments
+  std::deque<Copy> copies_;       // of the last segment
 };
 
 } // namespace rc::core

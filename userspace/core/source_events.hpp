@@ -106,7 +106,7 @@ struct SyncSwitched {
   Seq since_seq = 0; // writes with a higher seq wait
 };
 
-// Answer to ReckonDirty: extents open or with an era > since (all regions of all volumes when `everything`).
+// Answer to ReckonDirty: extents open or with an era > since.
 struct Reckoned {
   LinkSlot link = 0;
   std::uint64_t ticket = 0;
@@ -276,13 +276,12 @@ struct TrimSpill {
   Seq through = 0;
 };
 
-// DMRC_IOC_DIRTY over all volumes (everything: all regions of all volumes without asking the map). Answer:
-// Reckoned with this ticket. Asked after the link was attached to the stream, never before.
+// DMRC_IOC_DIRTY(since) over all volumes. Answer: Reckoned with this ticket. Asked after the link was
+// attached to the stream, never before.
 struct ReckonDirty {
   LinkSlot link = 0;
   std::uint64_t ticket = 0;
   Era since{};
-  bool everything = false;
 };
 
 // DMRC_IOC_COPY with the link's bit as tag. Answer: the copy record (or a failed record with the tag), or

@@ -10,6 +10,7 @@
 // order.
 #pragma once
 
+#include "core/lease.hpp"
 #include "core/status.hpp"
 #include "core/target_events.hpp"
 
@@ -27,10 +28,6 @@ struct TargetConfig {
   bool in_place_allowed =
       false; // told otherwise: a delta that can't fit may be applied in place (no promotion until done)
 };
-
-// Lease and margin of a sync link from the longest wait that was configured (docs/pipeline.md, Sync).
-std::uint64_t lease_for(std::uint64_t ack_timeout_ms);
-constexpr std::uint64_t margin_for(std::uint64_t lease_ns) { return lease_ns / 100 + 100'000'000; }
 
 struct RecoveredJournal {
   JournalIndex index; // of everything durable

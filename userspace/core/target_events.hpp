@@ -69,9 +69,8 @@ struct OwnDirty {
 
 // Commands.
 struct TakeoverRequested {
-  std::string site;           // new primary's site: this one
-  std::uint64_t id = 0;       // random, of the lineage entry; a takeover already stored keeps its own
-  bool despite_draft = false; // --force: a broken in-place draft is no image; never chosen by a plan
+  std::string site;     // new primary's site: this one
+  std::uint64_t id = 0; // random, of the lineage entry; a takeover already stored keeps its own
 };
 struct VolumesChanged {
   std::vector<std::uint64_t> volume_sectors;

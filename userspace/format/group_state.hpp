@@ -50,8 +50,10 @@ struct Draft {
 
 struct GroupState {
   Role role = Role::Secondary;
-  Position position;              // changes only when an apply is complete
-  std::optional<Release> release; // stored before update in progress is set; cleared after complete
+  Position position;                       // changes only when an apply is complete
+  std::uint64_t applied_time_ns = 0;       // stamp of that checkpoint's marker, for people
+  std::vector<VolumeNumber> image_volumes; // that the image holds
+  std::optional<Release> release;          // stored before update in progress is set; cleared after complete
   std::optional<Draft> draft;
   std::vector<LineageEntry> source_lineage; // lineage that the stream being received belongs to
   std::vector<Segment> segments;            // oldest first
@@ -61,6 +63,7 @@ struct GroupState {
   Seq closed_at = 0;  // ... records above this seq do not count for its seal
   bool alone = false; // primary: completed sync writes alone since alone_since
   Era alone_since{};
+  std::optional<LineageEntry> takeover; // was decided here and is not complete: goes on after a restart
   bool confirmed = false; // primary: this generation was confirmed (peer or --force) in this life
   bool operator==(const GroupState&) const = default;
 };

@@ -20,13 +20,14 @@ public:
     for (const T& value : values)
       each(value);
   }
+  void entry(const LineageEntry& value) {
+    number(value.generation);
+    text(value.site);
+    number(value.id);
+    era(value.base);
+  }
   void lineage(const std::vector<LineageEntry>& entries) {
-    list(entries, [&](const LineageEntry& entry) {
-      number(entry.generation);
-      text(entry.site);
-      number(entry.id);
-      era(entry.base);
-    });
+    list(entries, [&](const LineageEntry& each) { entry(each); });
   }
   void extents(const std::vector<Extent>& values) {
     list(values, [&](const Extent& extent) {
@@ -66,15 +67,16 @@ public:
       values.push_back(each());
     return values;
   }
+  LineageEntry entry() {
+    LineageEntry value;
+    value.generation = number<std::uint64_t>();
+    value.site = text();
+    value.id = number<std::uint64_t>();
+    value.base = era();
+    return value;
+  }
   std::vector<LineageEntry> lineage() {
-    return list<LineageEntry>(28, [&] {
-      LineageEntry entry;
-      entry.generation = number<std::uint64_t>();
-      entry.site = text();
-      entry.id = number<std::uint64_t>();
-      entry.base = era();
-      return entry;
-    });
+    return list<LineageEntry>(28, [&] { return entry(); });
   }
   std::vector<Extent> extents() {
     return list<Extent>(26, [&] {
@@ -102,6 +104,8 @@ Bytes encode_group_state(const GroupState& state) {
   to.number(static_cast<std::uint8_t>(state.role));
   to.lineage(state.position.lineage);
   to.era(state.position.applied);
+  to.number(state.applied_time_ns);
+  to.list(state.image_volumes, [&](VolumeNumber volume) { to.number(volume); });
   to.flag(state.release.has_value());
   if (state.release) {
     to.number(state.release->stream.value);
@@ -134,6 +138,9 @@ Bytes encode_group_state(const GroupState& state) {
   to.number(state.closed_at);
   to.flag(state.alone);
   to.era(state.alone_since);
+  to.flag(state.takeover.has_value());
+  if (state.takeover)
+    to.entry(*state.takeover);
   to.flag(state.confirmed);
   return std::move(to.bytes);
 }
@@ -152,6 +159,9 @@ Result<GroupState> decode_group_state(ByteView bytes) {
   state.role = static_cast<Role>(role);
   state.position.lineage = from.lineage();
   state.position.applied = from.era();
+  state.applied_time_ns = from.number<std::uint64_t>();
+  state.image_volumes =
+      from.list<VolumeNumber>(sizeof(VolumeNumber), [&] { return from.number<VolumeNumber>(); });
   if (from.flag()) {
     Release release;
     release.stream.value = from.number<std::uint64_t>();
@@ -187,6 +197,8 @@ Result<GroupState> decode_group_state(ByteView bytes) {
   state.closed_at = from.number<Seq>();
   state.alone = from.flag();
   state.alone_since = from.era();
+  if (from.flag())
+    state.takeover = from.entry();
   state.confirmed = from.flag();
   if (!from.ok())
     return corrupt("it ends too early or holds an impossible value");
