@@ -50,6 +50,9 @@ public:
 
   using Clock = std::chrono::steady_clock;
 
+  // False once the connection failed: the last Error was then about the agent itself, not from it.
+  bool connected() const { return fd_ >= 0; }
+
   // The last reply's parameters, or the agent's Error. `on_reply` is given every reply of a `more` call (the
   // last too); false from it hangs up: the result is then that reply. Timeout when nothing came by
   // `deadline`; after any Error of the connection itself (Unreachable, Timeout, Corrupt) the client is
