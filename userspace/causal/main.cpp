@@ -36,11 +36,13 @@ int run(const WriteOptions& options) {
   return summary->stats.writes >= options.min_writes ? exit_good : exit_violated;
 }
 
-Result<std::vector<LogSection>> load_log(const std::string& path) {
+Result<std::vector<LogSection>> load_log(const std::string& path, std::uint64_t offset) {
   const Result<Bytes> bytes = read_whole_file(path);
   if (!bytes)
     return bytes.error();
-  Result<std::vector<LogSection>> sections = parse_log(*bytes);
+  if (offset > bytes->size())
+    return Error{ErrorCode::Usage, path + " is shorter than --log-offset", ""};
+  Result<std::vector<LogSection>> sections = parse_log(ByteView(*bytes).subspan(offset));
   if (!sections)
     return sections.error().because(path);
   return sections;
@@ -51,7 +53,7 @@ Result<std::optional<AckLog>> load_logs(const VerifyOptions& options) {
     return std::optional<AckLog>();
   std::vector<std::vector<LogSection>> logs;
   for (const std::string& path : options.logs) {
-    Result<std::vector<LogSection>> sections = load_log(path);
+    Result<std::vector<LogSection>> sections = load_log(path, options.log_offset);
     if (!sections)
       return sections.error();
     logs.push_back(std::move(*sections));
@@ -95,7 +97,7 @@ int run(const VerifyOptions& options) {
 }
 
 int run(const ReadLogOptions& options) {
-  const Result<std::vector<LogSection>> sections = load_log(options.path);
+  const Result<std::vector<LogSection>> sections = load_log(options.path, options.log_offset);
   if (!sections)
     return fail(sections.error());
   std::fputs(log_report(*sections, options).c_str(), stdout);

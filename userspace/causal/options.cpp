@@ -28,8 +28,9 @@ rc-causal verify --device [NUMBER=]PATH... [--log PATH...] [options]
   --acknowledged-all   fail unless every logged write is there
   --until NS           completions after this CLOCK_REALTIME do not count as acknowledged
   --min-contained N    fail if the image holds fewer writes
+  --log-offset BYTES   skip what was in the log's file before
   --json
-rc-causal read-log PATH [--run HEX] [--records] [--json]
+rc-causal read-log PATH [--run HEX] [--log-offset BYTES] [--records] [--json]
 
 exit: 0 good; 1 violated (write: too few writes); 2 usage; 3 cannot read, write or judge
 )";
@@ -220,9 +221,13 @@ Result<Options> parse_verify(const std::vector<std::string>& arguments) {
     return Status();
   };
   const Table table{
-      {"--device", {true, device}},         {"--log", words(verify.logs)},
-      {"--run", number(verify.run, 16)},    {"--acknowledged-all", flag(verify.acknowledged_all)},
-      {"--until", number(verify.until_ns)}, {"--min-contained", number(verify.min_contained)},
+      {"--device", {true, device}},
+      {"--log", words(verify.logs)},
+      {"--log-offset", number(verify.log_offset)},
+      {"--run", number(verify.run, 16)},
+      {"--acknowledged-all", flag(verify.acknowledged_all)},
+      {"--until", number(verify.until_ns)},
+      {"--min-contained", number(verify.min_contained)},
       {"--json", flag(verify.json)},
   };
   if (const Status status = parse_table(arguments, table, nullptr); !status)
@@ -237,8 +242,10 @@ Result<Options> parse_verify(const std::vector<std::string>& arguments) {
 Result<Options> parse_read_log(const std::vector<std::string>& arguments) {
   ReadLogOptions read;
   std::vector<std::string> paths;
-  const Table table{
-      {"--run", number(read.run, 16)}, {"--records", flag(read.records)}, {"--json", flag(read.json)}};
+  const Table table{{"--log-offset", number(read.log_offset)},
+                    {"--run", number(read.run, 16)},
+                    {"--records", flag(read.records)},
+                    {"--json", flag(read.json)}};
   if (const Status status = parse_table(arguments, table, &paths); !status)
     return status.error();
   if (paths.size() != 1)

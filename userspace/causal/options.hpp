@@ -15,6 +15,7 @@ struct VerifyOptions {
   };
   std::vector<Source> devices;
   std::vector<std::string> logs;
+  std::uint64_t log_offset = 0; // bytes of each log file that come before its first section
   std::uint64_t run = 0;
   bool acknowledged_all = false;
   std::uint64_t until_ns = ~0ULL;
@@ -24,6 +25,7 @@ struct VerifyOptions {
 
 struct ReadLogOptions {
   std::string path;
+  std::uint64_t log_offset = 0;
   std::uint64_t run = 0; // 0: all sections
   bool records = false;
   bool json = false;
