@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Commands that make nodes, groups and volumes.
+#include "agent/clock.hpp"
+#include "agent/commands.hpp"
+#include "agent/forward.hpp"
+#include "agent/journal_setup.hpp"
+
+namespace rc::agent {
+
+using namespace rc::control;
+
+namespace {
+
+ChangeReply change(Outcome outcome, const std::string& object, const std::string& what) {
+  ChangeReply reply;
+  reply.outcome = outcome;
+  reply.object = object;
+  reply.what = what;
+  return reply;
+}
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::uint64_t mib = 1 << 20;
+  return bytes >= 10 * mib ? std::to_string(bytes / mib) + " MiB" : std::to_string(bytes) + " bytes";
+}
+
+} // namespace
+
+void Commands::node_add(const NodeAddRequest& request, Reply<ChangeReply> reply) {
+  const std::string object = "node " + request.name;
+  if (request.name == context_.config.node) {
+    reply(Error{ErrorCode::Usage, "node " + request.name + " is this node", "its settings are in the configuration file"});
+    return;
+  }
+  const io::NodeRow row{.name = request.name,
+                        .site = request.site.empty() ? request.name : request.site,
+                        .address = request.address};
+  const auto outcome = context_.inventory.put(row);
+  if (!outcome) {
+    reply(outcome.error());
+    return;
+  }
+  if (const auto topology = context_.inventory.load())
+    peers_.set_nodes(topology->nodes);
+  if (*outcome != Outcome::Unchanged)
+    context_.events.add(Severity::Notice, EventKind::Create, object, "",
+                        "site " + row.site + ", address " + row.address);
+  // A wrong address or certificate shows in a moment; the command tells it instead of leaving it to be found.
+  wait_until([this, name = request.name] { return peers_.link(name) != nullptr; }, std::chrono::seconds(3),
+             [this, object, row, outcome = *outcome, reply](bool up) {
+               auto answer = change(outcome, object, "site " + row.site + ", address " + row.address);
+               if (up) {
+                 answer.details.push_back("link is up, " + peers_.link(row.name)->cipher());
+               } else {
+                 const auto link = peers_.status(row.name);
+                 answer.warnings.push_back("no link yet: " + link.reason);
+                 answer.next_action = link.next_action;
+               }
+               reply(answer);
+             });
+}
+
+void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply> reply) {
+  const std::string object = "group " + request.name;
+  if (const auto existing = group_row(request.name); existing) {
+    if (existing->journal != request.journal) {
+      reply(Error{ErrorCode::Refused, "group " + request.name + " exists with another journal: " + existing->journal,
+                  "choose another name, or name that journal"});
+      return;
+    }
+    auto answer = change(Outcome::Unchanged, object, "exists already with this journal");
+    reply(answer);
+    return;
+  }
+  io::GroupRow row;
+  row.name = request.name;
+  row.role = Role::Primary;
+  row.primary_node = context_.config.node;
+  row.generation = 1;
+  row.journal = request.journal;
+  if (request.ring_mib != 0)
+    row.ring_mib = request.ring_mib;
+  const JournalOrder order{.path = request.journal,
+                           .bytes = request.journal_bytes,
+                           .force = request.force,
+                           .dry_run = request.dry_run,
+                           .state = first_primary_state(context_.config.site)};
+  context_.in_background([order] { return set_up_journal(order); },
+                         [this, row, object, request, reply](const Result<JournalMade>& made) mutable {
+                           if (!made) {
+                             reply(made.error());
+                             return;
+                           }
+                           row.journal_bytes = made->bytes;
+                           auto answer = change(request.dry_run ? Outcome::Planned : Outcome::Created, object,
+                                                "journal " + row.journal + ", " + size_text(made->bytes));
+                           answer.next_action =
+                               "rcctl volume create " + row.name + " NAME --device DEV --meta DEV";
+                           if (!made->overwritten.empty())
+                             answer.warnings.push_back("overwritten: " + made->overwritten);
+                           if (!request.dry_run) {
+                             if (const auto put = context_.inventory.put(row); !put) {
+                               reply(put.error());
+                               return;
+                             }
+                             context_.events.add(Severity::Notice, EventKind::Create, object, row.name, answer.what);
+                             groups_.begin(row.name);
+                           }
+                           reply(answer);
+                         });
+}
+
+void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeReply> reply) {
+  const auto group = group_row(request.group);
+  if (!group) {
+    reply(group.error());
+    return;
+  }
+  if (forwarded(*group, request, reply))
+    return;
+  const std::string object = "volume " + request.group + "/" + request.name;
+  const auto set = volume_set(*group);
+  for (const auto& volume : set.volumes)
+    if (volume.name == request.name) {
+      if (volume.device != request.device || volume.meta != request.meta) {
+        reply(Error{ErrorCode::Refused,
+                    object + " exists on other devices: " + volume.device + ", meta " + volume.meta,
+                    "choose another name, or name those devices"});
+        return;
+      }
+      auto answer = change(Outcome::Unchanged, object, "exists already on these devices");
+      answer.device = device_path(request.group, request.name);
+      answer.meta_bytes = meta_bytes_needed(volume.bytes);
+      reply(answer);
+      return;
+    }
+  const auto topology = context_.inventory.load();
+  for (const auto& pair : topology ? topology->pairs : std::vector<io::PairRow>{})
+    if (pair.group == request.group) {
+      reply(Error{ErrorCode::Refused, "group " + request.group + " has a pair with node " + pair.target +
+                                          ", whose copy has no device for a new volume",
+                  "delete the pairs, create the volume, and create the pairs again with all volumes"});
+      return;
+    }
+
+  struct Checked {
+    DeviceCheck device;
+    DeviceCheck meta;
+  };
+  const auto number = context_.inventory.next_volume_number(request.group);
+  if (!number) {
+    reply(number.error());
+    return;
+  }
+  context_.in_background(
+      [request]() -> Result<Checked> {
+        const auto device =
+            check_device("volume device", request.device,
+                         request.keep_data ? DeviceUse::KeepData : DeviceUse::Overwrite, request.force);
+        if (!device)
+          return request.keep_data || device.error().code != ErrorCode::Refused
+                     ? device.error()
+                     : Error{device.error().code, device.error().what,
+                             "if its data is what you want to protect, repeat with --keep-data"};
+        const auto meta = check_device("meta device", request.meta, DeviceUse::Overwrite, request.force);
+        if (!meta)
+          return meta.error();
+        const auto needed = meta_bytes_needed(device->bytes);
+        if (meta->bytes < needed)
+          return Error{ErrorCode::Usage,
+                       "meta device " + request.meta + " has " + std::to_string(meta->bytes) + " bytes; a volume of " +
+                           size_text(device->bytes) + " needs " + std::to_string(needed),
+                       "give it a larger one"};
+        if (!request.dry_run)
+          if (Status blanked = blank_meta(request.meta, device->bytes); !blanked)
+            return blanked.error().because("meta device");
+        return Checked{*device, *meta};
+      },
+      [this, request, reply, object, set, number = *number](const Result<Checked>& checked) {
+        if (!checked) {
+          reply(checked.error());
+          return;
+        }
+        const io::VolumeRow row{.group = request.group,
+                                .node = context_.config.node,
+                                .name = request.name,
+                                .number = number,
+                                .bytes = checked->device.bytes,
+                                .device = request.device,
+                                .meta = request.meta};
+        auto answer = change(request.dry_run ? Outcome::Planned : Outcome::Created, object,
+                             size_text(row.bytes) + " on " + row.device + ", meta " + row.meta + " (needs " +
+                                 std::to_string(meta_bytes_needed(row.bytes)) + " bytes, has " +
+                                 std::to_string(checked->meta.bytes) + ")");
+        answer.device = device_path(request.group, request.name);
+        answer.meta_bytes = meta_bytes_needed(row.bytes);
+        if (!checked->device.remark.empty())
+          answer.details.push_back(request.keep_data ? "keeps what is on the device: " + checked->device.remark
+                                                     : "the device held: " + checked->device.remark);
+        if (request.dry_run) {
+          reply(answer);
+          return;
+        }
+        if (const auto put = context_.inventory.put(row); !put) {
+          reply(put.error());
+          return;
+        }
+        VolumeSet with_it = set;
+        with_it.volumes.push_back(row);
+        const auto lineage = groups_.lineage(request.group);
+        const std::uint64_t generation = lineage.empty() ? 1 : lineage.back().generation;
+        context_.in_background([with_it, generation] { return load_primary(with_it, generation); },
+                               [this, row, object, answer, reply](const Status& loaded) {
+                                 if (!loaded) {
+                                   // Not created: what can't be loaded must not stand in the way at the next boot.
+                                   (void)context_.inventory.remove_volume(row.group, row.node, row.name);
+                                   reply(loaded.error());
+                                   return;
+                                 }
+                                 context_.events.add(Severity::Notice, EventKind::Create, object, row.group, answer.what);
+                                 groups_.rows_changed(row.group);
+                                 board_.changed();
+                                 reply(answer);
+                               });
+      });
+}
+
+} // namespace rc::agent

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// All groups of this node: opens their journals, gives each the runtime of its stored role, routes sessions and
+// frames to them, replaces a target by a source when a takeover completed. Main thread.
+#pragma once
+
+#include "agent/source_runtime.hpp"
+#include "agent/target_runtime.hpp"
+
+#include <map>
+#include <set>
+
+namespace rc::agent {
+
+class Groups {
+public:
+  Groups(Context& context, Peers& peers, Sessions& sessions, std::function<void(const std::string&)> changed);
+
+  // Begins every group of the inventory. `settled` is called once, when each has begun or failed.
+  void start(std::function<void()> settled);
+  // Begins (or begins anew) one group of the inventory, e.g. after its creation.
+  void begin(const std::string& group);
+  // After a change of the inventory: rows of a group that runs.
+  void rows_changed(const std::string& group);
+  void stop_group(const std::string& group);
+
+  bool runs(const std::string& group) const { return groups_.contains(group); }
+  SourceRuntime* source(const std::string& group); // null: not a source here
+  TargetRuntime* target(const std::string& group);
+  void fill_status(const std::string& group, control::GroupStatus& status);
+  std::vector<format::LineageEntry> lineage(const std::string& group) const;
+  const std::shared_ptr<io::Journal>& journal(const std::string& group) const;
+
+  void session_up(const std::string& group, const std::string& peer);
+  void session_down(const std::string& group, const std::string& peer, const std::string& reason);
+  bool accept_session(const std::string& group, const std::string& peer);
+  void frame(const std::string& peer, io::ReceivedFrame frame);
+  void tick();
+
+private:
+  struct Group {
+    std::shared_ptr<io::Journal> journal;
+    std::shared_ptr<SourceRuntime> source;
+    std::shared_ptr<TargetRuntime> target;
+    std::string failure; // it could not begin
+    std::string failure_next;
+    std::set<std::string> guests; // peers that were let in only to learn of our generation
+    GroupRuntime* runtime() const {
+      return source ? static_cast<GroupRuntime*>(source.get()) : static_cast<GroupRuntime*>(target.get());
+    }
+  };
+  struct Rows { // of one group, from the inventory
+    io::GroupRow group;
+    VolumeSet volumes;
+    std::vector<io::PairRow> pairs_from_here;
+    std::vector<io::PairRow> pairs_to_here;
+    std::map<std::string, std::string> sites;
+  };
+  Result<Rows> rows_of(const std::string& group);
+  void opened(const std::string& name, Result<std::shared_ptr<io::Journal>> journal);
+  void make_runtime(const std::string& name, const Rows& rows);
+  void become_primary(const std::string& name);
+  void failed(const std::string& name, const Error& error);
+  void one_settled();
+  RuntimeServices services();
+  Group* find(const std::string& name);
+
+  Context& context_;
+  Peers& peers_;
+  Sessions& sessions_;
+  std::function<void(const std::string&)> changed_;
+  std::map<std::string, Group> groups_;
+  std::map<std::uint32_t, std::string> by_channel_;
+  std::function<void()> settled_;
+  std::size_t settling_ = 0;
+};
+
+} // namespace rc::agent

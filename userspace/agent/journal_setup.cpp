@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/journal_setup.hpp"
+
+#include "agent/clock.hpp"
+#include "io/block_device.hpp"
+#include "io/journal.hpp"
+
+#include <filesystem>
+
+namespace rc::agent {
+namespace {
+
+constexpr std::uint64_t default_file_bytes = 1ULL << 30;
+
+} // namespace
+
+Result<JournalMade> set_up_journal(const JournalOrder& order) {
+  JournalMade made;
+  std::error_code failed;
+  const bool exists = std::filesystem::exists(order.path, failed);
+  io::OpenOptions options;
+  if (exists) {
+    const auto probed = io::probe(order.path);
+    if (!probed)
+      return probed.error().because("journal");
+    if (!probed->in_use.empty())
+      return Error{ErrorCode::Refused, "journal " + order.path + " is in use: " + probed->in_use,
+                   "unmount it or choose another place"};
+    if (!probed->blank && !order.force)
+      return Error{ErrorCode::Refused,
+                   "journal " + order.path + " is not blank: it holds " +
+                       (probed->content.empty() ? "data of an unknown kind (perhaps a journal)" : probed->content),
+                   "if it may be overwritten, repeat with --force"};
+    if (!probed->blank)
+      made.overwritten = probed->content.empty() ? "data of an unknown kind" : probed->content;
+    made.bytes = probed->bytes;
+    if (order.bytes != 0 && order.bytes < made.bytes)
+      made.bytes = order.bytes;
+    else if (order.bytes > made.bytes)
+      return Error{ErrorCode::Usage,
+                   "journal " + order.path + " has only " + std::to_string(made.bytes) + " bytes, not " +
+                       std::to_string(order.bytes),
+                   "ask for less, or choose another place"};
+  } else {
+    if (order.path.starts_with("/dev/"))
+      return Error{ErrorCode::NotFound, "journal: there is no device " + order.path, "check the name"};
+    made.bytes = order.bytes != 0 ? order.bytes : default_file_bytes;
+    options.create_bytes = made.bytes;
+  }
+  if (const auto geometry = format::geometry_for(made.bytes); !geometry)
+    return geometry.error().because("journal " + order.path);
+  if (order.dry_run)
+    return made;
+  const auto disk = io::open_disk(order.path, options);
+  if (!disk)
+    return disk.error().because("journal");
+  if (Status formatted = io::Journal::format(**disk, order.state, random_id()); !formatted)
+    return formatted.error().because("journal " + order.path);
+  return made;
+}
+
+format::GroupState first_primary_state(const std::string& site) {
+  format::GroupState state;
+  state.role = format::Role::Primary;
+  state.position.lineage = {{.generation = 1, .site = site, .id = random_id(), .base = Era{}}};
+  state.position.applied = Era::open();
+  state.confirmed = true;
+  return state;
+}
+
+format::GroupState first_secondary_state() { return {}; }
+
+} // namespace rc::agent

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One session of one group on one link: both ends said `open`, neither said `closed`. Only then do the group's messages
+// and records count; what is still on its way from an older session is dropped. A session that was closed is opened
+// again by both ends after a pause. docs/wire.md, "Sessions of a group". Single-threaded.
+#pragma once
+
+#include "agent/node_calls.hpp"
+
+#include <memory>
+#include <set>
+
+namespace rc::agent {
+
+class Sessions {
+public:
+  struct Callbacks {
+    std::function<void(const std::string& group, const std::string& peer)> up;
+    std::function<void(const std::string& group, const std::string& peer, const std::string& reason)> down;
+    // A peer opens a session that this node did not want: may it (a primary of an older generation that must learn of it)?
+    std::function<bool(const std::string& group, const std::string& peer)> accept;
+  };
+  Sessions(Context& context, Peers& peers, NodeCalls& calls, Callbacks callbacks);
+
+  // This node wants to talk about the group with that peer. Idempotent.
+  void want(const std::string& group, const std::string& peer);
+  void unwant(const std::string& group, const std::string& peer, const std::string& reason);
+  // End the session; opened again after the pause. The core's CloseLink.
+  void close(const std::string& group, const std::string& peer, const std::string& reason);
+  bool up(const std::string& group, const std::string& peer) const;
+
+  void link_up(const std::string& peer);
+  void link_down(const std::string& peer, const std::string& reason);
+
+private:
+  struct Key {
+    std::string group;
+    std::string peer;
+    auto operator<=>(const Key&) const = default;
+  };
+  struct Session {
+    bool sent_open = false;
+    bool got_open = false;
+    std::unique_ptr<boost::asio::steady_timer> retry;
+    bool is_up() const { return sent_open && got_open; }
+  };
+  void open(const Key& key);
+  void open_later(const Key& key);
+  void reset(const Key& key, const std::string& reason);
+  void heard_open(const std::string& peer, const NodeCalls::Json& parameters);
+  void heard_closed(const std::string& peer, const NodeCalls::Json& parameters);
+
+  Context& context_;
+  Peers& peers_;
+  NodeCalls& calls_;
+  Callbacks callbacks_;
+  std::map<Key, Session> sessions_;
+};
+
+} // namespace rc::agent
