@@ -29,7 +29,7 @@ void PendingCall::fail(const Error& error) {
 }
 
 void PendingCall::hang_up() {
-  hung_up_ = sink_ != nullptr;
+  hung_up_ = hung_up_ || sink_ != nullptr;
   sink_ = nullptr;
   if (const auto gone = std::exchange(gone_, nullptr))
     gone();

@@ -12,7 +12,6 @@
 namespace rc::io {
 namespace {
 
-constexpr int busy_ms = 1000; // somebody writes with sqlite3 by hand
 constexpr const char* move_away = "move the file away and start again: no data is lost; groups, volumes and "
                                   "pairs are made again with rcctl";
 

@@ -6,6 +6,7 @@
 #include "io/inventory.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <sqlite3.h>
 
 namespace rc::io {
 
@@ -39,12 +40,21 @@ Result<T> in_transaction(SQLite::Database& sql, const std::string& what, Body&& 
   });
 }
 
-// While one lives, commits do not wait for the disk (in WAL mode a power cut then takes the last of them
-// back, whole).
+// Waiting for somebody who writes with sqlite3 by hand: the agent's one thread has better things to do.
+inline constexpr int busy_ms = 200;
+
+// While one lives, nothing waits: commits not for the disk (in WAL mode a power cut then takes the last of
+// them back, whole), and not for another writer's lock.
 class Unflushed {
 public:
-  explicit Unflushed(SQLite::Database& sql) : sql_(sql) { sql_.tryExec("PRAGMA synchronous=NORMAL"); }
-  ~Unflushed() { sql_.tryExec("PRAGMA synchronous=FULL"); }
+  explicit Unflushed(SQLite::Database& sql) : sql_(sql) {
+    sql_.tryExec("PRAGMA synchronous=NORMAL");
+    sqlite3_busy_timeout(sql_.getHandle(), 0);
+  }
+  ~Unflushed() {
+    sql_.tryExec("PRAGMA synchronous=FULL");
+    sqlite3_busy_timeout(sql_.getHandle(), busy_ms);
+  }
   Unflushed(const Unflushed&) = delete;
   Unflushed& operator=(const Unflushed&) = delete;
 

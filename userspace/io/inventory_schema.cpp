@@ -120,8 +120,8 @@ CREATE TABLE plans (
   group_name TEXT NOT NULL REFERENCES groups(name) ON DELETE CASCADE,
   kind       TEXT NOT NULL,
   ended      INTEGER NOT NULL CHECK (ended IN (0, 1)),
-  request    TEXT NOT NULL CHECK (json_valid(request)),
-  plan       TEXT NOT NULL CHECK (json_valid(plan)),
+  request    TEXT NOT NULL,
+  plan       TEXT NOT NULL,
   created    TEXT NOT NULL,
   updated    TEXT NOT NULL
 ) STRICT;
