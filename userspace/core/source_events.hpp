@@ -193,11 +193,12 @@ using Event =
 // ---------------------------------------------------------------------------------------------------------
 // Actions
 
-// Write the state into the journal's superblock. BARRIER: stable before anything later is begun.
-// The Source fills stream and first of `segments`; where they lie (first_slot, first_data) is the journal's
-// to fill in.
+// Write the state into the journal's superblock. BARRIER: stable before anything later is begun. `segments`
+// is left empty: the journal knows what it holds. `journal`: in the same atomic step (a spill begins with
+// empty and begin).
 struct StoreState {
   format::GroupState state;
+  JournalChange journal;
 };
 
 // Load the group's volumes with role primary in this generation (the lineage entry is stored, the generation

@@ -40,8 +40,8 @@ void Target::Parts::say_hello() {
   hello.closed = state.closed.value != 0 && state.closed == stream;
   hello.closed_at = hello.closed ? state.closed_at : 0;
   if (state.draft)
-    hello.draft =
-        format::DraftInfo{state.draft->source_lineage, state.draft->agreed, break_of_draft(), shipped()};
+    hello.draft = format::DraftInfo{state.draft->source_lineage, state.draft->agreed, break_of_draft(),
+                                    shipped(), state.draft->from};
   hello.volume_sectors = config.volume_sectors;
   hello.image_volumes = state.image_volumes;
   send(std::move(hello));

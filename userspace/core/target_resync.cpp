@@ -39,7 +39,7 @@ void Target::Parts::advance_ending() {
     const bool spoilt = state.draft->in_place;
     state.draft.reset();
     if (spoilt)
-      state.draft = format::Draft{ending_lineage, ending_agreed, ending_full, Era{}, true, {}};
+      state.draft = format::Draft{ending_lineage, ending_agreed, ending_full, Era{}, true, {}, 0};
   }
   state.current = {};
   state.closed = {};
@@ -108,8 +108,8 @@ void Target::Parts::send_ready(std::vector<format::Extent> dirty) {
   message.full = ending_full;
   message.dirty = std::move(dirty);
   if (state.draft)
-    message.draft =
-        format::DraftInfo{state.draft->source_lineage, state.draft->agreed, break_of_draft(), shipped()};
+    message.draft = format::DraftInfo{state.draft->source_lineage, state.draft->agreed, break_of_draft(),
+                                      shipped(), state.draft->from};
   message.image_volumes = state.image_volumes;
   send(std::move(message));
   talk = Talk::Ready;
@@ -135,6 +135,7 @@ void Target::Parts::on_attach(const format::AttachMessage& message) {
   draft.source_lineage = message.source_lineage;
   draft.agreed = message.agreed;
   draft.full = message.full;
+  draft.from = message.from;
   draft.in_place = blank || spoilt || !gathers;
   if (keep) {
     draft.broken_at = state.draft->broken_at;

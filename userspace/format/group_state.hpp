@@ -45,6 +45,7 @@ struct Draft {
   // extents, merged.
   bool in_place = false;
   std::vector<Extent> shipped;
+  Seq from = 0; // where the stream that feeds it was attached
   bool operator==(const Draft&) const = default;
 };
 

@@ -124,6 +124,7 @@ Bytes encode_group_state(const GroupState& state) {
       to.era(*state.draft->broken_at);
     to.flag(state.draft->in_place);
     to.extents(state.draft->shipped);
+    to.number(state.draft->from);
   }
   to.lineage(state.source_lineage);
   to.list(state.segments, [&](const Segment& segment) {
@@ -180,6 +181,7 @@ Result<GroupState> decode_group_state(ByteView bytes) {
       draft.broken_at = from.era();
     draft.in_place = from.flag();
     draft.shipped = from.extents();
+    draft.from = from.number<Seq>();
     state.draft = std::move(draft);
   }
   state.source_lineage = from.lineage();

@@ -21,6 +21,7 @@ struct DraftInfo {
   Era agreed{};    // c, when the set was reckoned
   Era broken_at{}; // era of the stream at the break: regions open or with era >= this go again
   std::vector<Extent> shipped;
+  Seq from = 0; // where the stream was attached that feeds it: names the resync it belongs to
   bool operator==(const DraftInfo&) const = default;
 };
 

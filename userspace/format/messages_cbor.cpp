@@ -53,7 +53,8 @@ json to_json(const DraftInfo& draft) {
   return json{{"source_lineage", to_json(draft.source_lineage)},
               {"agreed", draft.agreed.value},
               {"broken_at", draft.broken_at.value},
-              {"shipped", to_json(draft.shipped)}};
+              {"shipped", to_json(draft.shipped)},
+              {"from", draft.from}};
 }
 
 json body_of(const HelloMessage& m) {
@@ -223,7 +224,7 @@ public:
       return std::nullopt;
     Fields fields(object_["draft"], where_ + " draft");
     DraftInfo draft{fields.lineage("source_lineage"), fields.era("agreed"), fields.era("broken_at"),
-                    fields.extents("shipped")};
+                    fields.extents("shipped"), fields.number("from")};
     adopt(fields);
     return draft;
   }

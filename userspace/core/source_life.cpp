@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The life of a primary: a starting one loads its volumes only when a peer that holds a copy knows no newer
+// generation (or a command says so); then it attaches to the ring, and starts a stream where none runs. A
+// stale one stops.
+#include "core/source_parts.hpp"
+
+namespace rc::core {
+using namespace source;
+
+void Source::Parts::started(const Started& event) {
+  if (event.volumes_live) {
+    life = Life::Attaching;
+    out.push_back(AttachRing{});
+    return;
+  }
+  life = Life::Unconfirmed;
+  life_reason = "the generation of this primary is not confirmed";
+  life_next = "connect a site that holds a copy, or confirm by command (--force) after fencing the others";
+  state.confirmed = false;
+  if (links.empty())
+    confirm("no other site has the group");
+}
+
+void Source::Parts::confirm(const std::string& by) {
+  note(5, "generation " + std::to_string(newest_generation(state.position.lineage)) + " confirmed: " + by);
+  life = Life::Loading;
+  life_reason = "the volumes are being loaded";
+  life_next = "wait";
+  state.confirmed = true;
+  store();
+  load_volumes();
+}
+
+void Source::Parts::load_volumes() { out.push_back(LoadVolumes{newest_generation(state.position.lineage)}); }
+
+void Source::Parts::on_loaded(const VolumesLoaded& event) {
+  if (life != Life::Loading)
+    return;
+  if (!event.ok) {
+    life_reason = "the volumes can't be loaded: " + event.error;
+    life_next = "repair the cause; it is tried again by itself";
+    note(3, life_reason);
+    retry_ns = now.boot_ns + 5 * second;
+    return;
+  }
+  life = Life::Attaching;
+  out.push_back(AttachRing{});
+}
+
+void Source::Parts::on_attached(const RingAttached& event) {
+  if (life != Life::Attaching)
+    return;
+  ring_facts = event;
+  era = event.era;
+  life_reason.clear();
+  life_next.clear();
+  ring.attach(event.stream, event.freed, event.data_bytes, event.slots);
+  if (event.stream.value == 0) {
+    start_stream();
+    return;
+  }
+  // The running stream goes on. What each copy has is not known before its greeting: it is taken to have what
+  // has been freed, or where it was spilled, what was trimmed from the spill; so nothing it may need is
+  // freed.
+  if (spill.kept && (spill.stream != event.stream || spill.durable < event.freed))
+    spill.kept = false;
+  for (auto& [slot, link] : links) {
+    const Seq least = spill.kept ? std::min(event.freed, spill.first - 1) : event.freed;
+    link.attached = true;
+    link.sent = link.durable = least;
+  }
+  life = event.lost_at != 0 ? Life::Lost : Life::Running;
+  if (event.lost_at != 0) {
+    lost_at = event.lost_at;
+    drain_until_ns = now.boot_ns + config.drain_ms * ms;
+  }
+  sync.acked = event.acked;
+  if (event.alone) {
+    sync.phase = Sync::Phase::Alone;
+    if (!state.alone) {
+      state.alone = true;
+      state.alone_since = event.alone_since;
+      store();
+    }
+  } else if (event.sync_wait) {
+    sync.phase = Sync::Phase::Resuming;
+  }
+  stream_runs();
+}
+
+void Source::Parts::start_stream() {
+  if (life != Life::Lost)
+    life = Life::Starting;
+  out.push_back(StartStream{});
+}
+
+void Source::Parts::on_stream_started(const StreamStarted& event) {
+  if (life != Life::Starting && life != Life::Lost)
+    return;
+  if (event.stream.value == 0) {
+    life_reason = "no stream can be started: " + event.error;
+    life_next = "it is tried again by itself";
+    note(4, life_reason);
+    retry_ns = now.boot_ns + second;
+    return;
+  }
+  ring.attach(event.stream, 0, ring_facts.data_bytes, ring_facts.slots);
+  era = event.era;
+  lost_at = 0;
+  life = Life::Running;
+  life_reason.clear();
+  life_next.clear();
+  history.reset();
+  last_write = 0;
+  if (spill.kept || spill.active) {
+    spill.kept = spill.active = false;
+    JournalChange change;
+    change.empty = true;
+    store(change);
+  }
+  for (auto& [slot, link] : links) {
+    link.attached = false;
+    link.resync.reset();
+    link.image.reset();
+    // A copy that was greeted in the old stream is greeted anew: between two streams there is always a gap.
+    if (link.talk == LinkTalk::Streaming || link.talk == LinkTalk::Reckoning)
+      close(link, "a new stream began");
+  }
+  if (sync.phase == Sync::Phase::Resuming || sync.phase == Sync::Phase::Waiting)
+    sync.phase = Sync::Phase::Off;
+  sync.acked = 0;
+  sync.samples.clear();
+  stream_runs();
+}
+
+void Source::Parts::stream_runs() {
+  checkpoint_asked = false;
+  next_checkpoint_ns = now.boot_ns + config.checkpoint_interval_ms * ms;
+  if (life != Life::Running)
+    return;
+  for (auto& [slot, link] : links)
+    if (link.talk == LinkTalk::Up && link.hello)
+      answer_hello(link);
+}
+
+void Source::Parts::became_stale(Link& link, const FeedCheck& check) {
+  life = Life::Stale;
+  life_reason = check.why;
+  life_next = check.next_action;
+  note(3, "stale: " + check.why);
+  link.pair.move(PairState::Failed, check.why, check.next_action);
+  send(link, format::GenerationMessage{state.position.lineage, false});
+  out.push_back(StaleGeneration{
+      link.config.link, link.hello ? link.hello->position.lineage : std::vector<format::LineageEntry>{},
+      check.why});
+  for (auto& [slot, each] : links)
+    if (each.connected())
+      close(each, "this primary is stale");
+}
+
+} // namespace rc::core

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The spill: what lagging links still need goes to this node's journal, so that the ring stays free for the
+// application. When even that is full the slowest link is suspended (its delta comes from the region map);
+// the application never waits. Invariant: the spill holds one contiguous stretch [first, appended] of the
+// running stream.
+#include "core/source_parts.hpp"
+
+#include <algorithm>
+
+namespace rc::core {
+using namespace source;
+
+namespace {
+constexpr double spill_above = 0.5; // of the ring
+constexpr double enough_below = 0.25;
+constexpr double suspend_above = 0.85; // when nothing can be spilled
+constexpr double spill_full = 0.9;
+} // namespace
+
+Link* Source::Parts::slowest() {
+  Link* slow = nullptr;
+  for (auto& [slot, link] : links)
+    if (link.attached && link.durable < ring.read() && (!slow || link.durable < slow->durable))
+      slow = &link;
+  return slow;
+}
+
+bool Source::Parts::spill_holds(Seq seq) const {
+  return spill.kept && spill.stream == ring.stream() && seq >= spill.first && seq <= spill.durable &&
+         spill.durable >= ring.freed();
+}
+
+void Source::Parts::control_spill() {
+  if (ring.stream().value == 0)
+    return;
+  Link* slow = slowest();
+  if (spill.kept && spill.stream == ring.stream()) {
+    const Seq needed = slow ? slow->durable : ring.read();
+    if (!spill.active && needed >= spill.appended) {
+      out.push_back(TrimSpill{spill.stream, spill.appended});
+      spill.kept = false;
+    } else if (needed > spill.first + 1024 && now.boot_ns >= spill_trim_ns && needed < spill.durable) {
+      out.push_back(TrimSpill{spill.stream, needed});
+      spill.first = needed + 1;
+      spill_trim_ns = now.boot_ns + second;
+    }
+  }
+  const double used = ring.used();
+  if (spill.active) {
+    const bool near = !slow || (ring.knows(slow->durable) && slow->durable >= ring.freed());
+    const bool lag_small =
+        !slow || (near && static_cast<double>(ring.bytes(slow->durable, ring.read(), true)) <
+                              enough_below * static_cast<double>(ring.data_bytes()));
+    if (used < enough_below && lag_small)
+      spill.active = false; // what it holds stays until no link needs it
+    else
+      append_spill();
+  } else if (used > spill_above && slow && slow->durable <= ring.freed() && spill.usable &&
+             life == Life::Running) {
+    begin_spill();
+  }
+  const auto part = [](std::uint64_t used_part, std::uint64_t whole) {
+    return whole == 0 ? 0.0 : static_cast<double>(used_part) / static_cast<double>(whole);
+  };
+  if (spill.active && slow &&
+      (part(spill.space.used_bytes, spill.space.capacity_bytes) > spill_full ||
+       part(spill.space.used_slots, spill.space.capacity_slots) > spill_full) &&
+      spill.first <= slow->durable + 1 && slow->durable < spill.durable) {
+    suspend(*slow, PairState::Suspended, "journal full: the link lags more than this node's journal holds",
+            "resumes by itself with a delta; a larger journal bridges longer interruptions");
+    spill.space.used_bytes = spill.space.used_slots = 0; // the next report counts
+  } else if (!spill.active && used > suspend_above && slow && slow->durable <= ring.freed() &&
+             ring.written() > ring.freed()) {
+    suspend(*slow, PairState::Suspended,
+            "overflow: the link lags more than the ring holds and nothing can be spilled",
+            "resumes by itself with a delta; a larger ring or a journal helps");
+  }
+}
+
+void Source::Parts::begin_spill() {
+  if (!(spill.kept && spill.stream == ring.stream() && spill.appended >= ring.freed())) {
+    spill.stream = ring.stream();
+    spill.first = ring.freed() + 1;
+    spill.appended = spill.durable = ring.freed();
+    JournalChange change;
+    change.empty = true;
+    change.begin = JournalChange::Begin{spill.stream, spill.first};
+    store(change);
+    spill.kept = true;
+    note(5, "spilling to the journal from record " + std::to_string(spill.first) + " on: a link lags");
+  }
+  spill.active = true;
+  append_spill();
+}
+
+void Source::Parts::append_spill() {
+  if (spill.appended >= ring.read())
+    return;
+  const Seq first = std::max(spill.appended, ring.freed()) + 1;
+  if (first != spill.appended + 1) { // all links went past it: the old stretch is needless, a new one begins
+    spill.kept = false;
+    begin_spill();
+    return;
+  }
+  out.push_back(SpillRecords{spill.stream, first, ring.read()});
+  spill.appended = ring.read();
+}
+
+void Source::Parts::on_spill_durable(const SpillDurable& event) {
+  spill.space = {event.used_bytes, event.capacity_bytes, event.used_slots, event.capacity_slots};
+  if (spill.kept && event.stream == spill.stream && event.seq <= spill.appended)
+    spill.durable = std::max(spill.durable, event.seq);
+}
+
+void Source::Parts::on_spill_failed(const SpillFailed& event) {
+  note(3, "the journal failed, nothing can be spilled: " + event.error);
+  spill.usable = false;
+  spill.active = false;
+  spill.kept = false;
+  for (auto& [slot, link] : links)
+    if (link.attached && link.durable < ring.freed())
+      suspend(link, PairState::Failed, "the journal with what the link still needed failed: " + event.error,
+              "replace the journal's disk; the link resumes with a delta");
+}
+
+void Source::Parts::suspend(Link& link, PairState to, std::string reason, std::string next_action) {
+  note(4, link.config.peer + " suspended: " + reason);
+  link.attached = false;
+  if (link.resync) {
+    copies_outstanding -= std::min(copies_outstanding, link.resync->outstanding);
+    link.resync.reset();
+  }
+  link.pair.move(to, reason, std::move(next_action));
+  close(link, std::move(reason));
+}
+
+} // namespace rc::core

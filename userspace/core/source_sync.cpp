@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Sync (docs/design.md section 5): (1) all writes wait for the site, and other links only get what it
+// acknowledged - one switch; (2) a checkpoint; (3) once the site has completed it, it is current. Each
+// answered challenge moves the kernel's deadline; a source whose acknowledgements stall stops answering and
+// waits for that deadline. It goes on alone only after the deadline, or after the site said that it has
+// durably closed. One sync link per group.
+#include "core/mutation.hpp"
+#include "core/source_parts.hpp"
+
+#include <algorithm>
+
+namespace rc::core {
+using namespace source;
+using Phase = Sync::Phase;
+
+namespace {
+constexpr std::uint64_t retry_current_ns = 250 * ms;
+constexpr std::uint64_t slack_ns = 200 * ms; // ticks, the kernel's timer
+
+std::uint64_t stall_limit(const LinkConfig& link) {
+  const std::uint64_t longest = std::max<std::uint64_t>(link.ack_timeout_ms, 1000) * ms;
+  const std::uint64_t lease = lease_for(link.ack_timeout_ms);
+  return longest - lease - margin_for(lease) - std::min(slack_ns, longest / 10);
+}
+bool waits(Phase phase) {
+  return phase == Phase::Resuming || phase == Phase::Waiting || phase == Phase::Current;
+}
+} // namespace
+
+const Link* Source::Parts::sync_link() const {
+  for (const auto& [slot, link] : links)
+    if (link.config.mode == LinkMode::Sync)
+      return &link;
+  return nullptr;
+}
+Link* Source::Parts::sync_link() { return const_cast<Link*>(std::as_const(*this).sync_link()); }
+
+bool Source::Parts::gated(const Link& link) const {
+  if (mutated(Mutation::NoGate) || sync.phase == Phase::Off || sync.phase == Phase::Alone)
+    return false;
+  return sync_link() != nullptr && sync_link() != &link;
+}
+
+void Source::Parts::tick_sync() {
+  Link* link = sync_link();
+  if (!link || life != Life::Running)
+    return;
+  if ((sync.phase == Phase::Off || sync.phase == Phase::Alone || sync.phase == Phase::Stopped) &&
+      link->streaming() && !link->resync && !link->hold && !link->leaving &&
+      link->pair.state() == PairState::Duplex && now.boot_ns >= sync.earliest_ns &&
+      ring.knows(link->durable) && ring.bytes(link->durable, ring.read(), false) <= link->config.window_bytes)
+    begin_waiting(*link);
+  if (!waits(sync.phase))
+    return;
+  if (ring.read() > sync.acked && (sync.samples.empty() || sync.samples.back().seq < ring.read()) &&
+      sync.samples.size() < 512)
+    sync.samples.push_back({ring.read(), now.boot_ns});
+  const bool stall = acks_stall();
+  if (stall && !sync.withholding)
+    note(4, link->config.peer + ": acknowledgements stall, challenges are no longer answered");
+  sync.withholding = stall;
+  if (sync.phase == Phase::Waiting)
+    pass_acks(*link); // sends Current again when the copy was not ready for it
+}
+
+void Source::Parts::begin_waiting(Link& link) {
+  sync.phase = Phase::Waiting;
+  sync.switched = false;
+  sync.since_seq = 0;
+  sync.checkpoint = {};
+  sync.current_sent = false;
+  sync.samples.clear();
+  sync.acked = std::max(sync.acked, link.durable);
+  const std::uint64_t lease = lease_for(link.config.ack_timeout_ms);
+  sync.deadline_ns = std::max(sync.deadline_ns, now.boot_ns + lease + margin_for(lease));
+  out.push_back(SetSync{true, config.fence, sync.deadline_ns});
+  out.push_back(AckRing{sync.acked, 0});
+}
+
+void Source::Parts::on_switched(const SyncSwitched& event) {
+  if (!event.wait || sync.phase != Phase::Waiting)
+    return;
+  sync.switched = true;
+  sync.since_seq = event.since_seq;
+  want_checkpoint();
+}
+
+// Called whenever something of the sync link advanced.
+void Source::Parts::pass_acks(Link& link) {
+  if (&link != sync_link() || (sync.phase != Phase::Waiting && sync.phase != Phase::Current))
+    return;
+  if (link.durable > sync.acked) {
+    sync.acked = link.durable;
+    while (!sync.samples.empty() && sync.samples.front().seq <= sync.acked)
+      sync.samples.pop_front();
+    out.push_back(AckRing{sync.acked, 0});
+  }
+  if (sync.phase != Phase::Waiting || sync.checkpoint.value == 0 || link.complete < sync.checkpoint)
+    return;
+  if (sync.current_sent && now.boot_ns - sync.current_sent_ns < retry_current_ns)
+    return;
+  sync.current_sent = true;
+  sync.current_sent_ns = now.boot_ns;
+  send(link, format::CurrentMessage{ring.stream(), sync.checkpoint});
+}
+
+void Source::Parts::on_current_stored(Link& link) {
+  if (&link != sync_link() || sync.phase != Phase::Waiting || !sync.current_sent)
+    return;
+  sync.phase = Phase::Current;
+  note(5, link.config.peer + " is current: a takeover there loses nothing");
+  if (state.alone) {
+    state.alone = false;
+    state.alone_since = {};
+    store();
+  }
+  link.pair.move(PairState::Duplex, "every write waits for this copy, which is current", "none");
+}
+
+bool Source::Parts::acks_stall() const {
+  const Link* link = sync_link();
+  return link && !sync.samples.empty() &&
+         now.boot_ns - sync.samples.front().at_ns >= stall_limit(link->config);
+}
+
+void Source::Parts::on_challenge(Link& link, const format::ChallengeMessage& message) {
+  if (&link != sync_link() || message.stream != ring.stream())
+    return;
+  if (sync.phase == Phase::Resuming || link.talk == LinkTalk::Up) {
+    link.challenge = message; // the greeting decides
+    return;
+  }
+  if (sync.phase == Phase::Waiting || sync.phase == Phase::Current)
+    answer_challenge(link, message);
+}
+
+void Source::Parts::answer_challenge(Link& link, const format::ChallengeMessage& message) {
+  if (link.leaving || (acks_stall() && !mutated(Mutation::KeepAnsweringWithoutAcks)))
+    return;
+  const std::uint64_t most = std::max<std::uint64_t>(link.config.ack_timeout_ms, 1000) * ms;
+  if (message.lease_ns == 0 || message.lease_ns + margin_for(message.lease_ns) > most) {
+    note(4, link.config.peer + ": its lease is longer than the configured wait; not answered");
+    return;
+  }
+  sync.deadline_ns =
+      std::max(sync.deadline_ns, now.boot_ns + message.lease_ns + margin_for(message.lease_ns));
+  out.push_back(
+      AckRing{sync.acked, sync.deadline_ns}); // the kernel knows the deadline before the copy knows its lease
+  send(link, format::ChallengeAnswerMessage{message.stream, message.number});
+}
+
+// The copy greets. Current and open: nothing happened to its lease, sync goes on. Else it has closed, or
+// never was.
+void Source::Parts::sync_greeted(Link& link, const format::HelloMessage& hello, bool resumes) {
+  const bool open = hello.current && !hello.closed && hello.stream == ring.stream() && resumes;
+  if (sync.phase == Phase::Resuming) {
+    if (open) {
+      sync.phase = Phase::Current;
+    } else if (resumes && !hello.closed) {
+      sync.phase = Phase::Off; // it was not current: writes wait, the three steps begin anew
+      sync.earliest_ns = 0;
+    } else {
+      go_alone("the copy is not current", true, false);
+    }
+  } else if (sync.phase == Phase::Current || sync.phase == Phase::Waiting) {
+    const bool not_yet = sync.phase == Phase::Waiting && resumes && !hello.closed;
+    if (!open && !not_yet)
+      go_alone(hello.closed ? "the copy closed its stream" : "the copy lost its place", true, false);
+    else if (open && sync.phase == Phase::Waiting && sync.current_sent)
+      on_current_stored(link); // it was stored, the word was lost
+  }
+  if (link.challenge && (sync.phase == Phase::Current || sync.phase == Phase::Waiting))
+    answer_challenge(link, *link.challenge);
+  link.challenge.reset();
+}
+
+void Source::Parts::on_progress(const RingProgress& event) {
+  ring.set_written(event.written);
+  if (!event.alone || sync.phase == Phase::Alone || sync.phase == Phase::Off)
+    return;
+  if (config.fence == Fence::Stop) {
+    if (sync.phase != Phase::Stopped)
+      note(3, "the sync site does not answer: writes fail (fence=stop)");
+    sync.phase = Phase::Stopped;
+    return;
+  }
+  if (event.alone_since.value != 0)
+    era = std::max(era, event.alone_since);
+  go_alone("the sync site did not answer in time", false, true);
+}
+
+void Source::Parts::on_not_current(Link& link, const format::NotCurrentMessage& message) {
+  if (&link != sync_link() || message.stream != ring.stream())
+    return;
+  if (link.leaving) {
+    go_alone(message.reason, true, false);
+    return;
+  }
+  if (sync.phase == Phase::Waiting) {
+    sync.current_sent_ns = now.boot_ns; // not yet: said again a little later
+    return;
+  }
+  if (sync.phase == Phase::Current)
+    go_alone("the copy closed its stream: " + message.reason, true, false);
+}
+
+// switch_off: the copy has durably closed, so the writes that wait may complete; else the kernel has gone on
+// at its deadline.
+void Source::Parts::go_alone(const std::string& reason, bool switch_off, bool tell) {
+  Link* link = sync_link();
+  if (config.fence == Fence::Stop && !(link && link->leaving)) {
+    sync.phase = Phase::Stopped;
+    sync.earliest_ns = now.boot_ns;
+    note(4, "no current site (" + reason + "): writes wait, and fail after the deadline (fence=stop)");
+    return;
+  }
+  sync.phase = Phase::Alone;
+  sync.withholding = false;
+  sync.samples.clear();
+  sync.earliest_ns = now.boot_ns + second;
+  state.alone = true;
+  state.alone_since = era;
+  store();
+  if (switch_off)
+    out.push_back(SetSync{false, config.fence, 0});
+  note(4, "writes complete alone since " + rc::to_string(era) + ": " + reason);
+  if (!link)
+    return;
+  if (tell && link->streaming())
+    send(*link, format::NotCurrentMessage{ring.stream(), 0, reason});
+  if (link->leaving) {
+    finish_leaving(*link);
+    return;
+  }
+  if (legal(link->pair.state(), PairState::Suspended) && link->pair.state() != PairState::Pending &&
+      link->pair.state() != PairState::InitialCopy)
+    link->pair.move(PairState::Suspended, "alone: " + reason,
+                    "it catches up and becomes current again by itself");
+  link->catch_up = ring.read();
+}
+
+void Source::Parts::leave_sync(const std::string& reason) {
+  Link* link = sync_link();
+  if (!link)
+    return;
+  if (sync.phase == Phase::Stopped || sync.phase == Phase::Off) {
+    go_alone(reason, true, false);
+    return;
+  }
+  if (link->streaming())
+    send(*link, format::NotCurrentMessage{ring.stream(), 0, reason}); // its answer says that it has closed
+}
+
+} // namespace rc::core
