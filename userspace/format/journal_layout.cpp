@@ -78,6 +78,13 @@ Result<Bytes> encode_superblock(const Superblock& superblock) {
   return bytes;
 }
 
+std::size_t superblock_stored_bytes(ByteView first_block) {
+  RC_ASSERT(first_block.size() == journal_block_bytes);
+  const std::size_t bytes = fixed_bytes + load<std::uint32_t>(first_block.data() + 12);
+  return std::min<std::size_t>((bytes + journal_block_bytes - 1) / journal_block_bytes * journal_block_bytes,
+                               superblock_slot_bytes);
+}
+
 Result<Superblock> decode_superblock(ByteView slot) {
   RC_ASSERT(slot.size() >= journal_block_bytes);
   if (std::all_of(slot.begin(), slot.begin() + journal_block_bytes,

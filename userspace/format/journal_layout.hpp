@@ -51,6 +51,8 @@ struct Superblock {
 
 // Full: the state does not fit a slot. The result is a multiple of the block long.
 Result<Bytes> encode_superblock(const Superblock& superblock);
+// How much of a slot must be read, whole blocks: as its first block says, at most the slot.
+std::size_t superblock_stored_bytes(ByteView first_block);
 // NotFound: all zeroes (never formatted); Corrupt: anything else that is no superblock.
 Result<Superblock> decode_superblock(ByteView slot);
 

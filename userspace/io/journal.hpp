@@ -87,8 +87,8 @@ public:
 
   // Stores the state (its `segments` are ignored: the journal knows better), together with the change. `done`
   // is posted when it is on stable storage; everything appended before is durable then too. Space of trimmed
-  // records is free from then on. Refused at once: a trim beyond what is durable; begin of a stream it
-  // already holds.
+  // records is free from then on. Refused at once: a trim of what it does not hold; begin of a stream it
+  // already holds. Full: the state is too large.
   virtual Status store(const format::GroupState& state, const JournalChange& change,
                        std::function<void()> done) = 0;
   // Trim alone, with the state stored last. Merged and delayed until it is worth a write or room is short.
