@@ -148,6 +148,10 @@ int dmrc_map(struct dm_target *ti, struct bio *bio)
 	if (!op_is_write(bio_op(bio)) || !bio_sectors(bio))
 		return DM_MAPIO_REMAPPED;
 
+	/* What would only wait and be pushed back needn't be captured again until dm has stopped. */
+	if (unlikely(READ_ONCE(t->volume->push_back)) && READ_ONCE(t->volume->group->limit) != DMRC_NO_LIMIT)
+		return DM_MAPIO_REQUEUE;
+
 	io->state = DMRC_IO_TRACKED;
 	io->target = t;
 	io->range.start = bio->bi_iter.bi_sector;

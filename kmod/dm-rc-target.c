@@ -249,9 +249,9 @@ static void dmrc_presuspend(struct dm_target *ti)
 	 * Without flush dm takes writes back, so those that wait for user space need not be waited for. With flush
 	 * they end by their acknowledgement or at the deadline, which the kernel enforces.
 	 */
+	cancel_delayed_work_sync(&v->close_work);
 	if (dm_noflush_suspending(ti))
 		dmrc_hold_push_back(v->group, v);
-	cancel_delayed_work_sync(&v->close_work);
 }
 
 static void dmrc_run(struct dmrc_vol *v)
