@@ -12,6 +12,7 @@ using namespace source;
 namespace {
 constexpr std::uint64_t blocked_most_ns = 30 * second;
 constexpr std::uint64_t spill_read_bytes = 1 << 20;
+constexpr std::uint64_t unknown_room = 1ULL << 48; // added to a seq it does not overflow
 } // namespace
 
 // Other sites get a record only after the (becoming) current site has acknowledged it.
@@ -26,7 +27,7 @@ void Source::Parts::pump(Link& link) {
   const bool copies = link.resync.has_value();           // others get copy records without their data
   const std::uint64_t reserve = link.journal_bytes / 64; // what the copy can't use at the end of its journal
   const auto room = [&](std::uint64_t size, std::uint64_t used, std::uint64_t sent) {
-    return size == 0 ? ~0ULL : size > used + sent ? size - used - sent : 0;
+    return size == 0 ? unknown_room : size > used + sent ? size - used - sent : 0;
   };
   while (link.sent < limit) {
     const Seq next = link.sent + 1;
