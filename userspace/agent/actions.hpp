@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Executes the core's actions in their order. A barrier (a state that must be stable, a flag that must be stable) stops the queue until
-// its answer came; what the core wants meanwhile queues behind it. Single-threaded; re-entrant: executing an action may
-// make the core step and push more.
+// Executes the core's actions in their order. A barrier (a state that must be stable, a flag that must be
+// stable) stops the queue until its answer came; what the core wants meanwhile queues behind it.
+// Single-threaded; re-entrant: executing an action may make the core step and push more.
 #pragma once
 
 #include <deque>

@@ -5,7 +5,6 @@
 #include "agent/version.hpp"
 #include "io/dm.hpp"
 
-
 namespace rc::agent {
 
 using namespace rc::control;
@@ -13,13 +12,14 @@ using namespace rc::control;
 Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board)
     : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board) {
   serve_knowledge();
-  calls_.serve("copy.forget", [this](const std::string& peer, const Json& parameters, NodeCalls::Answer answer) {
-    const auto group = parameters.is_object() ? parameters.value("group", Json()) : Json();
-    if (group.is_string())
-      forget_copy(peer, group.get<std::string>(), std::move(answer));
-    else
-      answer(Error{ErrorCode::Usage, "copy.forget needs a group", ""});
-  });
+  calls_.serve("copy.forget",
+               [this](const std::string& peer, const Json& parameters, NodeCalls::Answer answer) {
+                 const auto group = parameters.is_object() ? parameters.value("group", Json()) : Json();
+                 if (group.is_string())
+                   forget_copy(peer, group.get<std::string>(), std::move(answer));
+                 else
+                   answer(Error{ErrorCode::Usage, "copy.forget needs a group", ""});
+               });
 }
 
 Result<io::GroupRow> Commands::group_row(const std::string& name) {
@@ -45,16 +45,16 @@ VolumeSet Commands::volume_set(const io::GroupRow& group) {
   return set;
 }
 
-void Commands::wait_until(std::function<bool()> ready, std::chrono::milliseconds most, std::function<void(bool)> then) {
+void Commands::wait_until(std::function<bool()> ready, std::chrono::milliseconds most,
+                          std::function<void(bool)> then) {
   static constexpr std::chrono::milliseconds step(50);
   if (ready() || most.count() <= 0) {
     then(ready());
     return;
   }
   auto timer = std::make_shared<boost::asio::steady_timer>(context_.loop, step);
-  timer->async_wait([this, timer, ready = std::move(ready), most, then = std::move(then)](boost::system::error_code) {
-    wait_until(ready, most - step, then);
-  });
+  timer->async_wait([this, timer, ready = std::move(ready), most, then = std::move(then)](
+                        boost::system::error_code) { wait_until(ready, most - step, then); });
 }
 
 void Commands::version(const VersionRequest&, Reply<VersionReply> reply) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The agent's side of the control protocol: each request becomes checks, changes of the inventory, and work of groups and other
-// nodes. Every command may be asked on any node of a pair (it is forwarded to the one that can do it), is idempotent,
-// and says what it did. Main thread; what blocks runs on the worker.
+// The agent's side of the control protocol: each request becomes checks, changes of the inventory, and work
+// of groups and other nodes. Every command may be asked on any node of a pair (it is forwarded to the one
+// that can do it), is idempotent, and says what it did. Main thread; what blocks runs on the worker.
 #pragma once
 
 #include "agent/groups.hpp"
@@ -16,16 +16,22 @@ public:
 
   void version(const control::VersionRequest& request, control::Reply<control::VersionReply> reply) override;
   void node_add(const control::NodeAddRequest& request, control::Reply<control::ChangeReply> reply) override;
-  void group_create(const control::GroupCreateRequest& request, control::Reply<control::ChangeReply> reply) override;
-  void volume_create(const control::VolumeCreateRequest& request, control::Reply<control::ChangeReply> reply) override;
-  void pair_create(const control::PairCreateRequest& request, control::Reply<control::ChangeReply> reply) override;
-  void pair_action(const control::PairActionRequest& request, control::Reply<control::ChangeReply> reply) override;
+  void group_create(const control::GroupCreateRequest& request,
+                    control::Reply<control::ChangeReply> reply) override;
+  void volume_create(const control::VolumeCreateRequest& request,
+                     control::Reply<control::ChangeReply> reply) override;
+  void pair_create(const control::PairCreateRequest& request,
+                   control::Reply<control::ChangeReply> reply) override;
+  void pair_action(const control::PairActionRequest& request,
+                   control::Reply<control::ChangeReply> reply) override;
   void list(const control::ListRequest& request, control::Reply<control::ListReply> reply) override;
   void status(const control::StatusRequest& request, control::Reply<control::StatusReply> reply) override;
   void events(const control::EventsRequest& request, control::Reply<control::EventsReply> reply) override;
-  void takeover(const control::TakeoverRequest& request, control::Reply<control::TakeoverReply> reply) override;
+  void takeover(const control::TakeoverRequest& request,
+                control::Reply<control::TakeoverReply> reply) override;
   void confirm(const control::ConfirmRequest& request, control::Reply<control::ChangeReply> reply) override;
-  void copy_prepare(const control::CopyPrepareRequest& request, control::Reply<control::ChangeReply> reply) override;
+  void copy_prepare(const control::CopyPrepareRequest& request,
+                    control::Reply<control::ChangeReply> reply) override;
 
   // Takeovers that a stop of the agent interrupted go on. Called once, after the groups have begun.
   void resume_plans();
@@ -38,11 +44,12 @@ private:
   template <typename Answer, typename Request>
   bool forwarded(const io::GroupRow& group, const Request& request, const control::Reply<Answer>& reply);
   // Calls `then` when `ready` says so or the time is over (its argument: ready?).
-  void wait_until(std::function<bool()> ready, std::chrono::milliseconds most, std::function<void(bool)> then);
+  void wait_until(std::function<bool()> ready, std::chrono::milliseconds most,
+                  std::function<void(bool)> then);
 
   void copy_prepared(const control::CopyPrepareRequest& request, control::Reply<control::ChangeReply> reply);
-  void store_pair(const control::PairCreateRequest& request, const io::PairRow& pair, control::ChangeReply at_target,
-                  control::Reply<control::ChangeReply> reply);
+  void store_pair(const control::PairCreateRequest& request, const io::PairRow& pair,
+                  control::ChangeReply at_target, control::Reply<control::ChangeReply> reply);
   void forget_copy(const std::string& peer, const std::string& group, NodeCalls::Answer answer);
   void serve_knowledge();
   void gather_knowledge(std::shared_ptr<Takeover> work);

@@ -12,7 +12,9 @@ using namespace rc::control;
 
 namespace {
 
-std::string pair_object(const std::string& group, const std::string& node) { return "pair " + group + "@" + node; }
+std::string pair_object(const std::string& group, const std::string& node) {
+  return "pair " + group + "@" + node;
+}
 
 Result<std::vector<CopyPrepareVolume>> match_volumes(const VolumeSet& set, const PairCreateRequest& request) {
   std::vector<CopyPrepareVolume> result;
@@ -20,7 +22,8 @@ Result<std::vector<CopyPrepareVolume>> match_volumes(const VolumeSet& set, const
     const auto named = std::find_if(request.volumes.begin(), request.volumes.end(),
                                     [&](const auto& one) { return one.name == volume.name; });
     if (named == request.volumes.end())
-      return Error{ErrorCode::Usage, "volume " + volume.name + " of group " + set.group + " has no device at " + request.to,
+      return Error{ErrorCode::Usage,
+                   "volume " + volume.name + " of group " + set.group + " has no device at " + request.to,
                    "name every volume: --volume " + volume.name + "=DEV,META"};
     result.push_back({.name = volume.name,
                       .number = volume.number,
@@ -29,8 +32,10 @@ Result<std::vector<CopyPrepareVolume>> match_volumes(const VolumeSet& set, const
                       .meta = named->meta});
   }
   for (const auto& named : request.volumes)
-    if (std::none_of(set.volumes.begin(), set.volumes.end(), [&](const auto& one) { return one.name == named.name; }))
-      return Error{ErrorCode::Usage, "group " + set.group + " has no volume " + named.name, "rcctl show group " + set.group};
+    if (std::none_of(set.volumes.begin(), set.volumes.end(),
+                     [&](const auto& one) { return one.name == named.name; }))
+      return Error{ErrorCode::Usage, "group " + set.group + " has no volume " + named.name,
+                   "rcctl show group " + set.group};
   if (result.empty())
     return Error{ErrorCode::Refused, "group " + set.group + " has no volumes yet",
                  "rcctl volume create " + set.group + " NAME --device DEV --meta DEV"};
@@ -138,8 +143,8 @@ void Commands::store_pair(const PairCreateRequest& request, const io::PairRow& p
     return;
   }
   answer.outcome = *outcome == Outcome::Unchanged && answer.outcome == Outcome::Unchanged ? Outcome::Unchanged
-                   : *outcome == Outcome::Created                                       ? Outcome::Created
-                                                                                        : Outcome::Changed;
+                   : *outcome == Outcome::Created                                         ? Outcome::Created
+                                                                                          : Outcome::Changed;
   answer.what = std::string(to_token(pair.mode)) + " copy at node " + pair.target +
                 (answer.outcome == Outcome::Unchanged ? " exists already" : "");
   answer.next_action = "rcctl watch " + pair.group + " shows the initial copy";
@@ -155,7 +160,8 @@ void Commands::store_pair(const PairCreateRequest& request, const io::PairRow& p
 void Commands::copy_prepare(const CopyPrepareRequest& request, Reply<ChangeReply> reply) {
   const auto existing = group_row(request.group);
   if (existing && existing->role == Role::Primary) {
-    reply(Error{ErrorCode::Refused, "node " + context_.config.node + " is itself the primary of group " + request.group,
+    reply(Error{ErrorCode::Refused,
+                "node " + context_.config.node + " is itself the primary of group " + request.group,
                 "a former primary becomes a copy only by command: delete the group there first"});
     return;
   }
@@ -170,7 +176,8 @@ void Commands::copy_prepare(const CopyPrepareRequest& request, Reply<ChangeReply
         reply(Error{ErrorCode::Refused,
                     "node " + context_.config.node + " already holds a copy of group " + request.group +
                         " on other devices or of another size",
-                    "delete that pair first: rcctl pair delete " + request.group + " --to " + context_.config.node});
+                    "delete that pair first: rcctl pair delete " + request.group + " --to " +
+                        context_.config.node});
         return;
       }
     }
@@ -185,21 +192,25 @@ void Commands::copy_prepare(const CopyPrepareRequest& request, Reply<ChangeReply
       [request]() -> Result<Checked> {
         Checked checked;
         for (const auto& volume : request.volumes) {
-          const auto device = check_device("volume " + volume.name, volume.device, DeviceUse::Overwrite, request.force);
+          const auto device =
+              check_device("volume " + volume.name, volume.device, DeviceUse::Overwrite, request.force);
           if (!device)
             return device.error();
           if (device->bytes < volume.bytes)
             return Error{ErrorCode::Usage,
-                         "volume " + volume.name + ": " + volume.device + " has " + std::to_string(device->bytes) +
-                             " bytes, the primary's has " + std::to_string(volume.bytes),
+                         "volume " + volume.name + ": " + volume.device + " has " +
+                             std::to_string(device->bytes) + " bytes, the primary's has " +
+                             std::to_string(volume.bytes),
                          "give the copy a device that is at least as large"};
-          const auto meta = check_device("meta of " + volume.name, volume.meta, DeviceUse::Overwrite, request.force);
+          const auto meta =
+              check_device("meta of " + volume.name, volume.meta, DeviceUse::Overwrite, request.force);
           if (!meta)
             return meta.error();
           if (meta->bytes < meta_bytes_needed(volume.bytes))
             return Error{ErrorCode::Usage,
-                         "meta of " + volume.name + ": " + volume.meta + " has " + std::to_string(meta->bytes) +
-                             " bytes; " + std::to_string(meta_bytes_needed(volume.bytes)) + " are needed",
+                         "meta of " + volume.name + ": " + volume.meta + " has " +
+                             std::to_string(meta->bytes) + " bytes; " +
+                             std::to_string(meta_bytes_needed(volume.bytes)) + " are needed",
                          "give it a larger one"};
           if (!device->remark.empty())
             checked.remarks.push_back(volume.device + " held " + device->remark);
@@ -238,7 +249,8 @@ void Commands::copy_prepare(const CopyPrepareRequest& request, Reply<ChangeReply
                                  .journal = request.journal,
                                  .journal_bytes = checked->journal.bytes,
                                  .ring_mib = request.ring_mib};
-        const io::NodeRow source{.name = request.source, .site = request.source_site, .address = request.source_address};
+        const io::NodeRow source{
+            .name = request.source, .site = request.source_site, .address = request.source_address};
         // The source may be known already, with an address that this request lacks.
         auto put = Result<Outcome>(Outcome::Unchanged);
         if (!source.address.empty() || !peers_.has_address(request.source))
@@ -307,7 +319,8 @@ void Commands::copy_prepared(const CopyPrepareRequest& request, Reply<ChangeRepl
     }
     GroupStatus status;
     groups_.fill_status(name, status);
-    reply(Error{ErrorCode::Failed, "the copy of group " + name + " does not start: " + status.reason, status.next_action});
+    reply(Error{ErrorCode::Failed, "the copy of group " + name + " does not start: " + status.reason,
+                status.next_action});
   });
 }
 
@@ -318,27 +331,29 @@ void Commands::forget_copy(const std::string& peer, const std::string& group, No
     return;
   }
   if (row->role == Role::Primary || row->primary_node != peer) {
-    answer(Error{ErrorCode::Refused, "node " + context_.config.node + " does not hold a copy of node " + peer + "'s group " + group,
-                 ""});
+    answer(Error{
+        ErrorCode::Refused,
+        "node " + context_.config.node + " does not hold a copy of node " + peer + "'s group " + group, ""});
     return;
   }
   const auto set = volume_set(*row);
   groups_.stop_group(group);
-  context_.in_background([set] { return unload(set); }, [this, group, answer](const Status& done) {
-    if (!done) {
-      groups_.begin(group);
-      answer(done.error());
-      return;
-    }
-    if (const auto removed = context_.inventory.remove_group(group); !removed) {
-      answer(removed.error());
-      return;
-    }
-    context_.events.add(Severity::Notice, EventKind::Destroy, "group " + group, group,
-                        "the pair was deleted; the devices of the copy are free");
-    board_.changed();
-    answer(Json::object());
-  });
+  context_.in_background([set] { return unload(set); },
+                         [this, group, answer](const Status& done) {
+                           if (!done) {
+                             groups_.begin(group);
+                             answer(done.error());
+                             return;
+                           }
+                           if (const auto removed = context_.inventory.remove_group(group); !removed) {
+                             answer(removed.error());
+                             return;
+                           }
+                           context_.events.add(Severity::Notice, EventKind::Destroy, "group " + group, group,
+                                               "the pair was deleted; the devices of the copy are free");
+                           board_.changed();
+                           answer(Json::object());
+                         });
 }
 
 void Commands::pair_action(const PairActionRequest& request, Reply<ChangeReply> reply) {
@@ -352,14 +367,16 @@ void Commands::pair_action(const PairActionRequest& request, Reply<ChangeReply> 
   const auto topology = context_.inventory.load();
   std::vector<io::PairRow> pairs;
   for (const auto& row : topology ? topology->pairs : std::vector<io::PairRow>{})
-    if (row.group == request.group && row.source == context_.config.node && (request.to.empty() || row.target == request.to))
+    if (row.group == request.group && row.source == context_.config.node &&
+        (request.to.empty() || row.target == request.to))
       pairs.push_back(row);
   if (pairs.size() != 1) {
     reply(pairs.empty() ? Error{ErrorCode::NotFound,
                                 "group " + request.group + " has no pair" +
                                     (request.to.empty() ? "" : " with node " + request.to),
                                 "rcctl list shows what there is"}
-                        : Error{ErrorCode::Usage, "group " + request.group + " has several pairs", "name one: --to NODE"});
+                        : Error{ErrorCode::Usage, "group " + request.group + " has several pairs",
+                                "name one: --to NODE"});
     return;
   }
   io::PairRow pair = pairs.front();
@@ -409,13 +426,15 @@ void Commands::pair_action(const PairActionRequest& request, Reply<ChangeReply> 
     calls_.call(pair.target, "copy.forget", {{"group", pair.group}},
                 [this, request, pair, finish, reply](const Result<Json>& told) mutable {
                   if (!told && !request.force) {
-                    reply(told.error().because("node " + pair.target + " can't be told").then(
-                        "repeat with --force to delete this side alone"));
+                    reply(told.error()
+                              .because("node " + pair.target + " can't be told")
+                              .then("repeat with --force to delete this side alone"));
                     return;
                   }
                   if (SourceRuntime* running = groups_.source(pair.group))
                     running->remove_pair(pair.target);
-                  if (const auto removed = context_.inventory.remove_pair(pair.group, pair.source, pair.target);
+                  if (const auto removed =
+                          context_.inventory.remove_pair(pair.group, pair.source, pair.target);
                       !removed) {
                     reply(removed.error());
                     return;

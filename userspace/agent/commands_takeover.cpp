@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// takeover: ask the other nodes, plan (core), show the forecast, execute with progress, store the plan so that a restarted
-// agent goes on. The steps themselves are the Target's; each is idempotent. Papers: seeds/002 (takeover after
-// update in progress), seeds/003 Fig. 14.
+// takeover: ask the other nodes, plan (core), show the forecast, execute with progress, store the plan so
+// that a restarted agent goes on. The steps themselves are the Target's; each is idempotent. Papers:
+// seeds/002 (takeover after update in progress), seeds/003 Fig. 14.
 #include "agent/clock.hpp"
 #include "agent/commands.hpp"
 #include "agent/forward.hpp"
@@ -97,8 +97,9 @@ void Commands::takeover(const TakeoverRequest& request, Reply<TakeoverReply> rep
     if (answer.complete)
       reply(answer);
     else
-      reply(Error{ErrorCode::Refused, "this node is the primary of group " + request.group + ", but it is " +
-                                          to_token(status.state) + ": " + status.reason,
+      reply(Error{ErrorCode::Refused,
+                  "this node is the primary of group " + request.group + ", but it is " +
+                      to_token(status.state) + ": " + status.reason,
                   status.next_action});
     return;
   }
@@ -182,7 +183,8 @@ void Commands::execute(std::shared_ptr<Takeover> work) {
     log::error("cannot store the plan of the takeover: " + stored.error().text());
   TargetRuntime* target = groups_.target(work->row.name);
   if (!target) {
-    finish_takeover(work, Error{ErrorCode::Failed, "this node does not hold a copy of group " + work->row.name, ""});
+    finish_takeover(
+        work, Error{ErrorCode::Failed, "this node does not hold a copy of group " + work->row.name, ""});
     return;
   }
   target->take_over([this, work](const Error& refused) { finish_takeover(work, refused); });
@@ -198,7 +200,8 @@ void Commands::follow_takeover(std::shared_ptr<Takeover> work) {
     groups_.fill_status(work->row.name, status);
     const bool active = groups_.source(work->row.name) && status.state == GroupState::Active;
     const StepState now_state = active ? StepState::Done : StepState::Running;
-    if (work->shown.steps.empty() || work->shown.steps.front().state != now_state || status.reason != work->shown.next_action) {
+    if (work->shown.steps.empty() || work->shown.steps.front().state != now_state ||
+        status.reason != work->shown.next_action) {
       for (auto& step : work->shown.steps)
         if (step.node == context_.config.node || step.node.empty())
           step.state = now_state;
@@ -215,8 +218,9 @@ void Commands::follow_takeover(std::shared_ptr<Takeover> work) {
     groups_.fill_status(work->row.name, status);
     finish_takeover(work, status.state == GroupState::Active
                               ? std::nullopt
-                              : std::optional<Error>(Error{ErrorCode::Failed, "takeover of group " + work->row.name +
-                                                                                  " stopped: " + status.reason,
+                              : std::optional<Error>(Error{ErrorCode::Failed,
+                                                           "takeover of group " + work->row.name +
+                                                               " stopped: " + status.reason,
                                                            status.next_action}));
   });
 }
@@ -236,12 +240,13 @@ void Commands::finish_takeover(const std::shared_ptr<Takeover>& work, const std:
     work->shown.next_action = "start the application on these devices; rcctl status " + work->row.name;
   }
   if (work->stored_plan != 0)
-    if (const auto stored =
-            context_.inventory.store_plan({.id = work->stored_plan, .request = work->request, .plan = work->shown});
+    if (const auto stored = context_.inventory.store_plan(
+            {.id = work->stored_plan, .request = work->request, .plan = work->shown});
         !stored)
       log::error("cannot store the plan of the takeover: " + stored.error().text());
-  context_.events.add(error ? Severity::Error : Severity::Notice, EventKind::Response, "group " + work->row.name,
-                      work->row.name, error ? "takeover failed: " + error->what : "takeover complete",
+  context_.events.add(error ? Severity::Error : Severity::Notice, EventKind::Response,
+                      "group " + work->row.name, work->row.name,
+                      error ? "takeover failed: " + error->what : "takeover complete",
                       error ? error->next : work->shown.next_action);
   board_.changed();
   if (!work->reply)
@@ -267,10 +272,12 @@ void Commands::resume_plans() {
     work->row = *row;
     work->shown = stored.plan;
     work->stored_plan = stored.id;
-    context_.events.note(5, "group " + row->name, row->name, "the takeover that a stop of the agent interrupted goes on");
+    context_.events.note(5, "group " + row->name, row->name,
+                         "the takeover that a stop of the agent interrupted goes on");
     if (TargetRuntime* target = groups_.target(row->name))
       wait_until([this, name = row->name] { return groups_.target(name) && groups_.target(name)->started(); },
-                 std::chrono::minutes(10), [this, work, target](bool ready) {
+                 std::chrono::minutes(10),
+                 [this, work, target](bool ready) {
                    if (!ready || groups_.target(work->row.name) != target)
                      return;
                    target->take_over([this, work](const Error& refused) { finish_takeover(work, refused); });
@@ -282,7 +289,8 @@ void Commands::resume_plans() {
 }
 
 void Commands::serve_knowledge() {
-  calls_.serve("group.knowledge", [this](const std::string&, const Json& parameters, NodeCalls::Answer answer) {
+  calls_.serve("group.knowledge", [this](const std::string&, const Json& parameters,
+                                         NodeCalls::Answer answer) {
     const auto group = parameters.is_object() ? parameters.value("group", Json()) : Json();
     if (!group.is_string() || !groups_.runs(group.get<std::string>()))
       answer(Error{ErrorCode::NotFound, "node " + context_.config.node + " does not have this group", ""});

@@ -29,7 +29,8 @@ std::string size_text(std::uint64_t bytes) {
 void Commands::node_add(const NodeAddRequest& request, Reply<ChangeReply> reply) {
   const std::string object = "node " + request.name;
   if (request.name == context_.config.node) {
-    reply(Error{ErrorCode::Usage, "node " + request.name + " is this node", "its settings are in the configuration file"});
+    reply(Error{ErrorCode::Usage, "node " + request.name + " is this node",
+                "its settings are in the configuration file"});
     return;
   }
   const io::NodeRow row{.name = request.name,
@@ -64,7 +65,8 @@ void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply
   const std::string object = "group " + request.name;
   if (const auto existing = group_row(request.name); existing) {
     if (existing->journal != request.journal) {
-      reply(Error{ErrorCode::Refused, "group " + request.name + " exists with another journal: " + existing->journal,
+      reply(Error{ErrorCode::Refused,
+                  "group " + request.name + " exists with another journal: " + existing->journal,
                   "choose another name, or name that journal"});
       return;
     }
@@ -85,29 +87,29 @@ void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply
                            .force = request.force,
                            .dry_run = request.dry_run,
                            .state = first_primary_state(context_.config.site)};
-  context_.in_background([order] { return set_up_journal(order); },
-                         [this, row, object, request, reply](const Result<JournalMade>& made) mutable {
-                           if (!made) {
-                             reply(made.error());
-                             return;
-                           }
-                           row.journal_bytes = made->bytes;
-                           auto answer = change(request.dry_run ? Outcome::Planned : Outcome::Created, object,
-                                                "journal " + row.journal + ", " + size_text(made->bytes));
-                           answer.next_action =
-                               "rcctl volume create " + row.name + " NAME --device DEV --meta DEV";
-                           if (!made->overwritten.empty())
-                             answer.warnings.push_back("overwritten: " + made->overwritten);
-                           if (!request.dry_run) {
-                             if (const auto put = context_.inventory.put(row); !put) {
-                               reply(put.error());
-                               return;
-                             }
-                             context_.events.add(Severity::Notice, EventKind::Create, object, row.name, answer.what);
-                             groups_.begin(row.name);
-                           }
-                           reply(answer);
-                         });
+  context_.in_background(
+      [order] { return set_up_journal(order); },
+      [this, row, object, request, reply](const Result<JournalMade>& made) mutable {
+        if (!made) {
+          reply(made.error());
+          return;
+        }
+        row.journal_bytes = made->bytes;
+        auto answer = change(request.dry_run ? Outcome::Planned : Outcome::Created, object,
+                             "journal " + row.journal + ", " + size_text(made->bytes));
+        answer.next_action = "rcctl volume create " + row.name + " NAME --device DEV --meta DEV";
+        if (!made->overwritten.empty())
+          answer.warnings.push_back("overwritten: " + made->overwritten);
+        if (!request.dry_run) {
+          if (const auto put = context_.inventory.put(row); !put) {
+            reply(put.error());
+            return;
+          }
+          context_.events.add(Severity::Notice, EventKind::Create, object, row.name, answer.what);
+          groups_.begin(row.name);
+        }
+        reply(answer);
+      });
 }
 
 void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeReply> reply) {
@@ -137,8 +139,9 @@ void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeRep
   const auto topology = context_.inventory.load();
   for (const auto& pair : topology ? topology->pairs : std::vector<io::PairRow>{})
     if (pair.group == request.group) {
-      reply(Error{ErrorCode::Refused, "group " + request.group + " has a pair with node " + pair.target +
-                                          ", whose copy has no device for a new volume",
+      reply(Error{ErrorCode::Refused,
+                  "group " + request.group + " has a pair with node " + pair.target +
+                      ", whose copy has no device for a new volume",
                   "delete the pairs, create the volume, and create the pairs again with all volumes"});
       return;
     }
@@ -168,8 +171,9 @@ void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeRep
         const auto needed = meta_bytes_needed(device->bytes);
         if (meta->bytes < needed)
           return Error{ErrorCode::Usage,
-                       "meta device " + request.meta + " has " + std::to_string(meta->bytes) + " bytes; a volume of " +
-                           size_text(device->bytes) + " needs " + std::to_string(needed),
+                       "meta device " + request.meta + " has " + std::to_string(meta->bytes) +
+                           " bytes; a volume of " + size_text(device->bytes) + " needs " +
+                           std::to_string(needed),
                        "give it a larger one"};
         if (!request.dry_run)
           if (Status blanked = blank_meta(request.meta, device->bytes); !blanked)
@@ -195,8 +199,9 @@ void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeRep
         answer.device = device_path(request.group, request.name);
         answer.meta_bytes = meta_bytes_needed(row.bytes);
         if (!checked->device.remark.empty())
-          answer.details.push_back(request.keep_data ? "keeps what is on the device: " + checked->device.remark
-                                                     : "the device held: " + checked->device.remark);
+          answer.details.push_back(request.keep_data
+                                       ? "keeps what is on the device: " + checked->device.remark
+                                       : "the device held: " + checked->device.remark);
         if (request.dry_run) {
           reply(answer);
           return;
@@ -212,12 +217,14 @@ void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeRep
         context_.in_background([with_it, generation] { return load_primary(with_it, generation); },
                                [this, row, object, answer, reply](const Status& loaded) {
                                  if (!loaded) {
-                                   // Not created: what can't be loaded must not stand in the way at the next boot.
+                                   // Not created: what can't be loaded must not stand in the way at the next
+                                   // boot.
                                    (void)context_.inventory.remove_volume(row.group, row.node, row.name);
                                    reply(loaded.error());
                                    return;
                                  }
-                                 context_.events.add(Severity::Notice, EventKind::Create, object, row.group, answer.what);
+                                 context_.events.add(Severity::Notice, EventKind::Create, object, row.group,
+                                                     answer.what);
                                  groups_.rows_changed(row.group);
                                  board_.changed();
                                  reply(answer);

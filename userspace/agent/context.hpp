@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What every part of the agent shares: the main loop, who we are, the inventory, the event log, and one worker
-// thread for calls that block (libdevmapper, blkid, opening journals). Lives for as long as the process.
+// What every part of the agent shares: the main loop, who we are, the inventory, the event log, and one
+// worker thread for calls that block (libdevmapper, blkid, opening journals). Lives for as long as the
+// process.
 #pragma once
 
 #include "agent/event_log.hpp"

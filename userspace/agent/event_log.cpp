@@ -7,8 +7,8 @@ namespace rc::agent {
 
 using control::Severity;
 
-void EventLog::add(Severity severity, control::EventKind kind, const std::string& object, const std::string& group,
-                   const std::string& text, const std::string& next_action) {
+void EventLog::add(Severity severity, control::EventKind kind, const std::string& object,
+                   const std::string& group, const std::string& text, const std::string& next_action) {
   const int level = severity == Severity::Error     ? 3
                     : severity == Severity::Warning ? 4
                     : severity == Severity::Notice  ? 5

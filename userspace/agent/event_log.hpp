@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What happened, told three times: to the log, to the inventory's history, to whoever follows (`rcctl events`).
-// Single-threaded, the main thread. Failing to store an event is logged, never fatal.
+// What happened, told three times: to the log, to the inventory's history, to whoever follows (`rcctl
+// events`). Single-threaded, the main thread. Failing to store an event is logged, never fatal.
 #pragma once
 
 #include "io/inventory.hpp"

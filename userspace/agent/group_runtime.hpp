@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One group as this node runs it: either a SourceRuntime (role primary) or a TargetRuntime. Executes what the pure core
-// decides; decides nothing itself. Main thread only.
+// One group as this node runs it: either a SourceRuntime (role primary) or a TargetRuntime. Executes what the
+// pure core decides; decides nothing itself. Main thread only.
 #pragma once
 
 #include "agent/context.hpp"

@@ -8,7 +8,8 @@
 
 namespace rc::agent {
 
-Groups::Groups(Context& context, Peers& peers, Sessions& sessions, std::function<void(const std::string&)> changed)
+Groups::Groups(Context& context, Peers& peers, Sessions& sessions,
+               std::function<void(const std::string&)> changed)
     : context_(context), peers_(peers), sessions_(sessions), changed_(std::move(changed)) {}
 
 RuntimeServices Groups::services() {
@@ -119,7 +120,8 @@ void Groups::begin(const std::string& name) {
       group->target->journal_failed(error);
   };
   context_.in_background(
-      [path = rows->group.journal, executor = context_.executor(), events]() -> Result<std::shared_ptr<io::Journal>> {
+      [path = rows->group.journal, executor = context_.executor(),
+       events]() -> Result<std::shared_ptr<io::Journal>> {
         auto disk = io::open_disk(path);
         if (!disk)
           return disk.error();
@@ -140,7 +142,8 @@ void Groups::opened(const std::string& name, Result<std::shared_ptr<io::Journal>
     return;
   const auto rows = rows_of(name);
   if (!journal || !rows) {
-    failed(name, journal ? rows.error() : journal.error().because("cannot open the journal of group " + name));
+    failed(name,
+           journal ? rows.error() : journal.error().because("cannot open the journal of group " + name));
     return;
   }
   group->journal = std::move(*journal);
@@ -148,8 +151,9 @@ void Groups::opened(const std::string& name, Result<std::shared_ptr<io::Journal>
   const auto& recovery = group->journal->recovery();
   if (recovery.checked_records + recovery.dropped_records > 0)
     context_.events.note(6, "group " + name, name,
-                         "journal recovered: " + std::to_string(recovery.checked_records) + " records checked, " +
-                             std::to_string(recovery.dropped_records) + " torn ones (never reported durable) dropped");
+                         "journal recovered: " + std::to_string(recovery.checked_records) +
+                             " records checked, " + std::to_string(recovery.dropped_records) +
+                             " torn ones (never reported durable) dropped");
   make_runtime(name, *rows);
 }
 
@@ -158,17 +162,19 @@ void Groups::make_runtime(const std::string& name, const Rows& rows) {
   if (group.journal->state().role == format::Role::Primary) {
     if (rows.volumes.volumes.empty())
       return; // begins with its first volume
-    group.source =
-        std::make_shared<SourceRuntime>(services(), rows.group, rows.volumes, rows.pairs_from_here, rows.sites);
+    group.source = std::make_shared<SourceRuntime>(services(), rows.group, rows.volumes, rows.pairs_from_here,
+                                                   rows.sites);
     group.source->start(group.journal);
     return;
   }
   if (rows.pairs_to_here.empty() || rows.volumes.volumes.empty()) {
-    failed(name, Error{ErrorCode::Failed, "group " + name + " is a copy, but the inventory does not say of which node",
+    failed(name, Error{ErrorCode::Failed,
+                       "group " + name + " is a copy, but the inventory does not say of which node",
                        "repeat rcctl pair create on the primary"});
     return;
   }
-  group.target = std::make_shared<TargetRuntime>(services(), rows.group, rows.volumes, rows.pairs_to_here.front());
+  group.target =
+      std::make_shared<TargetRuntime>(services(), rows.group, rows.volumes, rows.pairs_to_here.front());
   group.target->start(group.journal);
 }
 
@@ -176,7 +182,8 @@ void Groups::failed(const std::string& name, const Error& error) {
   Group& group = groups_[name];
   group.failure = error.what;
   group.failure_next = error.next;
-  context_.events.add(control::Severity::Error, control::EventKind::Change, "group " + name, name, error.what, error.next);
+  context_.events.add(control::Severity::Error, control::EventKind::Change, "group " + name, name, error.what,
+                      error.next);
   changed_(name);
 }
 
@@ -221,7 +228,8 @@ void Groups::become_primary(const std::string& name) {
   group->target->stop();
   group->target.reset();
   const auto& state = group->journal->state();
-  const std::uint64_t generation = state.position.lineage.empty() ? 0 : state.position.lineage.back().generation;
+  const std::uint64_t generation =
+      state.position.lineage.empty() ? 0 : state.position.lineage.back().generation;
   if (const Status stored =
           context_.inventory.set_role(name, control::Role::Primary, context_.config.node, generation);
       !stored)
@@ -244,7 +252,8 @@ void Groups::fill_status(const std::string& name, control::GroupStatus& status) 
     return;
   }
   status.state = group->failure.empty() ? control::GroupState::Inactive : control::GroupState::Failed;
-  status.reason = group->failure.empty() ? (group->journal ? "the group has no volume" : "starting") : group->failure;
+  status.reason =
+      group->failure.empty() ? (group->journal ? "the group has no volume" : "starting") : group->failure;
   status.next_action = group->failure.empty() && group->journal
                            ? "rcctl volume create " + name + " NAME --device DEV --meta DEV"
                            : group->failure_next;

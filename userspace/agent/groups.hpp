@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// All groups of this node: opens their journals, gives each the runtime of its stored role, routes sessions and
-// frames to them, replaces a target by a source when a takeover completed. Main thread.
+// All groups of this node: opens their journals, gives each the runtime of its stored role, routes sessions
+// and frames to them, replaces a target by a source when a takeover completed. Main thread.
 #pragma once
 
 #include "agent/source_runtime.hpp"

@@ -27,10 +27,11 @@ Result<JournalMade> set_up_journal(const JournalOrder& order) {
       return Error{ErrorCode::Refused, "journal " + order.path + " is in use: " + probed->in_use,
                    "unmount it or choose another place"};
     if (!probed->blank && !order.force)
-      return Error{ErrorCode::Refused,
-                   "journal " + order.path + " is not blank: it holds " +
-                       (probed->content.empty() ? "data of an unknown kind (perhaps a journal)" : probed->content),
-                   "if it may be overwritten, repeat with --force"};
+      return Error{
+          ErrorCode::Refused,
+          "journal " + order.path + " is not blank: it holds " +
+              (probed->content.empty() ? "data of an unknown kind (perhaps a journal)" : probed->content),
+          "if it may be overwritten, repeat with --force"};
     if (!probed->blank)
       made.overwritten = probed->content.empty() ? "data of an unknown kind" : probed->content;
     made.bytes = probed->bytes;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Making a group's journal: checks of the place, then a formatted journal with the group's first state. Blocks: worker thread.
+// Making a group's journal: checks of the place, then a formatted journal with the group's first state.
+// Blocks: worker thread.
 #pragma once
 
 #include "base/result.hpp"

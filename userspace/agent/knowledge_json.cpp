@@ -21,7 +21,10 @@ template <typename T> T value_of(const Json& json, const char* key, T otherwise 
 Json lineage_to_json(const std::vector<format::LineageEntry>& lineage) {
   Json list = Json::array();
   for (const auto& entry : lineage)
-    list.push_back({{"generation", entry.generation}, {"site", entry.site}, {"id", entry.id}, {"base", entry.base.value}});
+    list.push_back({{"generation", entry.generation},
+                    {"site", entry.site},
+                    {"id", entry.id},
+                    {"base", entry.base.value}});
   return list;
 }
 

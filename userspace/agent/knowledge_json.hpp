@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What one node tells another about a group when a takeover is planned (call group.knowledge, docs/wire.md): the part of its
-// status that the plan rests on. Decoding is total; what is missing or of a wrong type counts as not known.
+// What one node tells another about a group when a takeover is planned (call group.knowledge, docs/wire.md):
+// the part of its status that the plan rests on. Decoding is total; what is missing or of a wrong type counts
+// as not known.
 #pragma once
 
 #include "core/planner.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// rcagent: one event loop, one thread that decides; links, journals and appliers have threads of their own. Puts the parts
-// together and runs them. May be killed at any moment.
+// rcagent: one event loop, one thread that decides; links, journals and appliers have threads of their own.
+// Puts the parts together and runs them. May be killed at any moment.
 #include "agent/commands.hpp"
 #include "agent/service.hpp"
 #include "agent/version.hpp"
@@ -20,7 +20,8 @@ constexpr auto refresh_interval = std::chrono::seconds(1);
 
 class Agent {
 public:
-  Agent(boost::asio::io_context& loop, io::Config config, io::Inventory inventory, std::shared_ptr<io::TlsContext> tls)
+  Agent(boost::asio::io_context& loop, io::Config config, io::Inventory inventory,
+        std::shared_ptr<io::TlsContext> tls)
       : context_(loop, std::move(config), std::move(inventory), std::move(tls)),
         peers_(context_, {.up = [this](const auto& peer) { sessions_.link_up(peer); },
                           .down =
@@ -28,13 +29,15 @@ public:
                                 calls_.link_down(peer, reason);
                                 sessions_.link_down(peer, reason);
                               },
-                          .frame = [this](const auto& peer, io::ReceivedFrame frame) { route(peer, std::move(frame)); }}),
+                          .frame = [this](const auto& peer,
+                                          io::ReceivedFrame frame) { route(peer, std::move(frame)); }}),
         calls_(context_, peers_),
         sessions_(context_, peers_, calls_,
                   {.up = [this](const auto& group, const auto& peer) { groups_.session_up(group, peer); },
                    .down = [this](const auto& group, const auto& peer,
                                   const auto& reason) { groups_.session_down(group, peer, reason); },
-                   .accept = [this](const auto& group, const auto& peer) { return groups_.accept_session(group, peer); }}),
+                   .accept = [this](const auto& group,
+                                    const auto& peer) { return groups_.accept_session(group, peer); }}),
         groups_(context_, peers_, sessions_, [this](const std::string&) { board_.changed(); }),
         board_(context_, peers_, groups_), commands_(context_, peers_, calls_, groups_, board_), tick_(loop),
         refresh_(loop), signals_(loop, SIGTERM, SIGINT) {}
@@ -70,15 +73,17 @@ public:
 
 private:
   void begun() {
-    context_.events.add(control::Severity::Info, control::EventKind::Exists, "node " + context_.config.node, "",
+    context_.events.add(control::Severity::Info, control::EventKind::Exists, "node " + context_.config.node,
+                        "",
                         std::string("rcagent ") + product_version + " runs, listening on " +
                             control::to_string(context_.config.listen));
     commands_.resume_plans();
     wait_for_volumes(ready_wait);
   }
 
-  // READY lets mounts go on (x-systemd.requires): given when every group's volumes are loaded or it is known that
-  // something has to be done first; at the latest after a while, so that one broken group does not hold up the others.
+  // READY lets mounts go on (x-systemd.requires): given when every group's volumes are loaded or it is known
+  // that something has to be done first; at the latest after a while, so that one broken group does not hold
+  // up the others.
   static constexpr int ready_wait = 100; // of 100 ms
   void wait_for_volumes(int left) {
     bool settled = true;
@@ -178,9 +183,11 @@ int run(const std::string& config_path) {
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
   std::string config = rc::io::default_config_path;
-  po::options_description options("rcagent: the agent of remotecopy. It is started by systemd: systemctl start rcagent\n\nOptions");
-  options.add_options()("config,c", po::value(&config)->value_name("FILE")->default_value(config), "settings of this node")(
-      "check", "check the settings and exit")("version", "print the version")("help,h", "print this");
+  po::options_description options(
+      "rcagent: the agent of remotecopy. It is started by systemd: systemctl start rcagent\n\nOptions");
+  options.add_options()("config,c", po::value(&config)->value_name("FILE")->default_value(config),
+                        "settings of this node")("check", "check the settings and exit")(
+      "version", "print the version")("help,h", "print this");
   po::variables_map given;
   try {
     po::store(po::parse_command_line(argc, argv, options), given);

@@ -42,7 +42,8 @@ void NodeCalls::call(const std::string& peer, const std::string& method, Json pa
                      std::chrono::milliseconds timeout) {
   if (!peers_.link(peer)) {
     const auto status = peers_.status(peer);
-    answer(Error{ErrorCode::Unreachable, "no link to node " + peer + ": " + status.reason, status.next_action});
+    answer(
+        Error{ErrorCode::Unreachable, "no link to node " + peer + ": " + status.reason, status.next_action});
     return;
   }
   const std::uint64_t id = next_id_++;
@@ -97,9 +98,8 @@ void NodeCalls::frame(const std::string& peer, ByteView body) {
     if (pending == pending_.end() || pending->second.peer != peer)
       return;
     if (const auto error = object->find("error"); error != object->end() && error->is_object())
-      finish(id->get<std::uint64_t>(),
-             Error{control::error_code_from(text_of(*error, "code")), text_of(*error, "reason"),
-                   text_of(*error, "next_action")});
+      finish(id->get<std::uint64_t>(), Error{control::error_code_from(text_of(*error, "code")),
+                                             text_of(*error, "reason"), text_of(*error, "next_action")});
     else
       finish(id->get<std::uint64_t>(), parameters);
   }

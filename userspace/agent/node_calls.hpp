@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Calls between agents, on channel 0 of a link: the same methods and values as on the local socket, plus a few that
-// only agents use. {"call":7,"method":...,"parameters":...} is answered by {"reply":7,"parameters"|"error":...};
+// Calls between agents, on channel 0 of a link: the same methods and values as on the local socket, plus a
+// few that only agents use. {"call":7,"method":...,"parameters":...} is answered by
+// {"reply":7,"parameters"|"error":...};
 // {"note":...,"parameters":...} has no answer. A call whose link goes down fails with Unreachable.
 #pragma once
 

@@ -5,8 +5,8 @@ namespace rc::agent {
 
 Peers::Peers(Context& context, Callbacks callbacks)
     : context_(context), callbacks_(std::move(callbacks)), allowed_(std::make_shared<io::PeerNames>()) {
-  // The CA's certificate is the membership card: a node that was never named here may introduce itself. What it
-  // may do is decided for each group.
+  // The CA's certificate is the membership card: a node that was never named here may introduce itself. What
+  // it may do is decided for each group.
   allowed_->allow_any(true);
 }
 
@@ -157,9 +157,10 @@ control::LinkStatus Peers::status(const std::string& name) const {
   }
   status.state = peer.connector ? control::LinkState::Connecting : control::LinkState::Down;
   status.reason = peer.reason;
-  status.next_action = peer.address.port == 0
-                           ? "it has to connect to us; or tell its address: rcctl node add " + name + " --address HOST:PORT"
-                           : "check that rcagent runs on " + name + " and that " + status.address + " is reachable";
+  status.next_action =
+      peer.address.port == 0
+          ? "it has to connect to us; or tell its address: rcctl node add " + name + " --address HOST:PORT"
+          : "check that rcagent runs on " + name + " and that " + status.address + " is reachable";
   return status;
 }
 

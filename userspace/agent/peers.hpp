@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The links to the other nodes: at most one for each, whoever connected. Decides only which of two simultaneous
-// connections stays. Knows nothing of groups; frames are handed on. Single-threaded.
+// The links to the other nodes: at most one for each, whoever connected. Decides only which of two
+// simultaneous connections stays. Knows nothing of groups; frames are handed on. Single-threaded.
 #pragma once
 
 #include "agent/context.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Records that were read from the ring, with their data, until every link and the spill had them: so that the bytes are
-// copied out of the ring once however many links there are. Bounded: what does not fit is taken from the ring again
-// when it is needed (it lies there until freed). Main thread.
+// Records that were read from the ring, with their data, until every link and the spill had them: so that the
+// bytes are copied out of the ring once however many links there are. Bounded: what does not fit is taken
+// from the ring again when it is needed (it lies there until freed). Main thread.
 #pragma once
 
 #include "format/records_codec.hpp"
@@ -20,8 +20,8 @@ public:
   void add(format::RecordsMessage chunk); // of the running stream; contiguous or beginning anew
   void forget_through(Seq seq);
 
-  // Records [first, ...] of the ring, at most through `last`: from the cache where it has `first`, else taken from
-  // the ring. Corrupt: the ring lacks what it should hold.
+  // Records [first, ...] of the ring, at most through `last`: from the cache where it has `first`, else taken
+  // from the ring. Corrupt: the ring lacks what it should hold.
   Result<format::RecordsMessage> get(const io::RingSource& ring, Seq first, Seq last) const;
 
 private:

@@ -33,12 +33,11 @@ void protect_process() {
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
     log::warning(errno_error("cannot lock memory").text() + " (raise LimitMEMLOCK of the service)");
   if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0)
-    log::warning(errno_error("cannot become an I/O flusher").text() + " (the service needs CAP_SYS_RESOURCE)");
+    log::warning(errno_error("cannot become an I/O flusher").text() +
+                 " (the service needs CAP_SYS_RESOURCE)");
 }
 
-void notify_ready(const std::string& status) {
-  sd_notify(0, ("READY=1\nSTATUS=" + status).c_str());
-}
+void notify_ready(const std::string& status) { sd_notify(0, ("READY=1\nSTATUS=" + status).c_str()); }
 
 void notify_stopping() { sd_notify(0, "STOPPING=1"); }
 

@@ -9,8 +9,8 @@
 
 namespace rc::agent {
 
-// Locks all memory, tells the kernel that this process flushes I/O (prctl PR_SET_IO_FLUSHER): it must never wait
-// for memory that only it can free. Warns and goes on where the rights are missing.
+// Locks all memory, tells the kernel that this process flushes I/O (prctl PR_SET_IO_FLUSHER): it must never
+// wait for memory that only it can free. Warns and goes on where the rights are missing.
 void protect_process();
 
 void notify_ready(const std::string& status);

@@ -11,14 +11,15 @@ constexpr auto pause_before_open = std::chrono::seconds(1);
 std::string group_of(const NodeCalls::Json& parameters) {
   const auto found = parameters.is_object() ? parameters.find("group") : parameters.end();
   return parameters.is_object() && found != parameters.end() && found->is_string() ? found->get<std::string>()
-                                                                                     : std::string();
+                                                                                   : std::string();
 }
 
 } // namespace
 
 Sessions::Sessions(Context& context, Peers& peers, NodeCalls& calls, Callbacks callbacks)
     : context_(context), peers_(peers), calls_(calls), callbacks_(std::move(callbacks)) {
-  calls_.on_note("group.open", [this](const auto& peer, const auto& parameters) { heard_open(peer, parameters); });
+  calls_.on_note("group.open",
+                 [this](const auto& peer, const auto& parameters) { heard_open(peer, parameters); });
   calls_.on_note("group.closed",
                  [this](const auto& peer, const auto& parameters) { heard_closed(peer, parameters); });
 }
@@ -86,8 +87,9 @@ void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parame
   const auto found = sessions_.find(key);
   if (found == sessions_.end()) {
     calls_.note(peer, "group.closed",
-                {{"group", key.group}, {"reason", "node " + context_.config.node + " has no pair of group " + key.group +
-                                                      " with node " + peer}});
+                {{"group", key.group},
+                 {"reason", "node " + context_.config.node + " has no pair of group " + key.group +
+                                " with node " + peer}});
     return;
   }
   // The peer begins anew although we think that the session stands: it does not any more.

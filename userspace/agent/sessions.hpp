@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One session of one group on one link: both ends said `open`, neither said `closed`. Only then do the group's messages
-// and records count; what is still on its way from an older session is dropped. A session that was closed is opened
-// again by both ends after a pause. docs/wire.md, "Sessions of a group". Single-threaded.
+// One session of one group on one link: both ends said `open`, neither said `closed`. Only then do the
+// group's messages and records count; what is still on its way from an older session is dropped. A session
+// that was closed is opened again by both ends after a pause. docs/wire.md, "Sessions of a group".
+// Single-threaded.
 #pragma once
 
 #include "agent/node_calls.hpp"
@@ -16,7 +17,8 @@ public:
   struct Callbacks {
     std::function<void(const std::string& group, const std::string& peer)> up;
     std::function<void(const std::string& group, const std::string& peer, const std::string& reason)> down;
-    // A peer opens a session that this node did not want: may it (a primary of an older generation that must learn of it)?
+    // A peer opens a session that this node did not want: may it (a primary of an older generation that must
+    // learn of it)?
     std::function<bool(const std::string& group, const std::string& peer)> accept;
   };
   Sessions(Context& context, Peers& peers, NodeCalls& calls, Callbacks callbacks);

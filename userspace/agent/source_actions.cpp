@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a SourceRuntime does for each action of core::Source; the contract of each stands in core/source_events.hpp.
+// What a SourceRuntime does for each action of core::Source; the contract of each stands in
+// core/source_events.hpp.
 #include "agent/clock.hpp"
 #include "agent/journal_glue.hpp"
 #include "agent/source_runtime.hpp"
@@ -17,10 +18,11 @@ bool SourceRuntime::execute(source::Action& action) {
 }
 
 bool SourceRuntime::execute(source::StoreState& action) {
-  const Status stored = journal_->store(action.state, to_io(action.journal), [this, self = shared_from_this()] {
-    if (!stopped_)
-      actions_.passed_barrier();
-  });
+  const Status stored =
+      journal_->store(action.state, to_io(action.journal), [this, self = shared_from_this()] {
+        if (!stopped_)
+          actions_.passed_barrier();
+      });
   if (stored)
     return false;
   // Nothing later may happen without it: the queue stays where it is.
@@ -207,17 +209,19 @@ bool SourceRuntime::execute(source::SendMessage& action) {
 
 bool SourceRuntime::execute(source::CloseLink& action) {
   if (const auto* info = link_of(action.link))
-    io::post(services_.context.executor(), [this, self = shared_from_this(), peer = info->peer, reason = action.reason] {
-      if (!stopped_)
-        services_.sessions.close(row_.name, peer, reason);
-    });
+    io::post(services_.context.executor(),
+             [this, self = shared_from_this(), peer = info->peer, reason = action.reason] {
+               if (!stopped_)
+                 services_.sessions.close(row_.name, peer, reason);
+             });
   return true;
 }
 
 bool SourceRuntime::execute(source::SpillRecords& action) {
   for (Seq next = action.first; next <= action.last;) {
-    const auto chunk = ring_ ? cache_.get(*ring_, next, action.last)
-                             : Result<format::RecordsMessage>(Error{ErrorCode::Failed, "the ring is not attached", ""});
+    const auto chunk =
+        ring_ ? cache_.get(*ring_, next, action.last)
+              : Result<format::RecordsMessage>(Error{ErrorCode::Failed, "the ring is not attached", ""});
     const Status done = chunk ? journal_->append(*chunk) : Status(chunk.error());
     if (!done) {
       step_later(source::SpillFailed{done.error().text()});
@@ -280,8 +284,8 @@ bool SourceRuntime::execute(source::PutEndOfCopying& action) {
   return true;
 }
 
-// Another site took over. This primary must not serve hosts any more: its volumes become secondary, what its hosts wrote since
-// is a lost branch that stays on the disks until a command resolves it.
+// Another site took over. This primary must not serve hosts any more: its volumes become secondary, what its
+// hosts wrote since is a lost branch that stays on the disks until a command resolves it.
 bool SourceRuntime::execute(source::StaleGeneration& action) {
   fail("another site took over: " + action.reason,
        "this node's later writes are a lost branch; its volumes refuse hosts until a command decides");

@@ -29,9 +29,9 @@ std::vector<std::uint64_t> sectors_by_number(const VolumeSet& set) {
 
 SourceRuntime::SourceRuntime(RuntimeServices services, io::GroupRow row, VolumeSet volumes,
                              std::vector<io::PairRow> pairs, std::map<std::string, std::string> sites)
-    : services_(std::move(services)), row_(std::move(row)), volumes_(std::move(volumes)), sites_(std::move(sites)),
-      actions_([this](core::source::Action& action) { return execute(action); }), cache_(cache_bytes),
-      channel_(format::channel_of(row_.name)) {
+    : services_(std::move(services)), row_(std::move(row)), volumes_(std::move(volumes)),
+      sites_(std::move(sites)), actions_([this](core::source::Action& action) { return execute(action); }),
+      cache_(cache_bytes), channel_(format::channel_of(row_.name)) {
   for (const auto& pair : pairs)
     links_[static_cast<core::LinkSlot>(pair.link_slot)] = {pair.target, pair, {}, {}, io::utc_now()};
 }
@@ -122,8 +122,8 @@ void SourceRuntime::fail(const std::string& text, const std::string& next_action
     return;
   failure_ = text;
   failure_next_ = next_action;
-  services_.context.events.add(control::Severity::Error, control::EventKind::Change, "group " + row_.name, row_.name,
-                               text, next_action);
+  services_.context.events.add(control::Severity::Error, control::EventKind::Change, "group " + row_.name,
+                               row_.name, text, next_action);
   services_.changed(row_.name);
 }
 
@@ -198,7 +198,8 @@ void SourceRuntime::report_progress() {
     return;
   const auto state = ring_->state();
   if (!state) {
-    fail("cannot read the state of group " + row_.name + ": " + state.error().text(), "look at the kernel's log");
+    fail("cannot read the state of group " + row_.name + ": " + state.error().text(),
+         "look at the kernel's log");
     return;
   }
   step(core::source::RingProgress{.written = state->written,
@@ -236,10 +237,9 @@ void SourceRuntime::records(const std::string& peer, format::RecordsMessage) {
 }
 
 void SourceRuntime::damaged(const std::string& peer, const std::string& reason) {
-  services_.context.events.add(control::Severity::Error, control::EventKind::Call,
-                               "pair " + row_.name + "@" + peer, row_.name,
-                               "refused a message from node " + peer + ": " + reason,
-                               "check that both nodes run the same version");
+  services_.context.events.add(
+      control::Severity::Error, control::EventKind::Call, "pair " + row_.name + "@" + peer, row_.name,
+      "refused a message from node " + peer + ": " + reason, "check that both nodes run the same version");
   services_.sessions.close(row_.name, peer, reason);
 }
 
@@ -303,7 +303,8 @@ void SourceRuntime::tell_changes() {
     if (link.told_state == core_link.state && link.told_reason == core_link.reason)
       continue;
     const bool state_changed = link.told_state != core_link.state;
-    const bool bad = core_link.state == core::PairState::Failed || core_link.state == core::PairState::Suspended;
+    const bool bad =
+        core_link.state == core::PairState::Failed || core_link.state == core::PairState::Suspended;
     link.told_state = core_link.state;
     link.told_reason = core_link.reason;
     if (!state_changed)
@@ -325,9 +326,11 @@ void SourceRuntime::fill_status(control::GroupStatus& status) {
   status.primary_node = services_.context.config.node;
   if (!core_) {
     status.state = failure_.empty() ? control::GroupState::Inactive : control::GroupState::Failed;
-    status.reason = failure_.empty() ? (volumes_.volumes.empty() ? "the group has no volume" : "starting") : failure_;
+    status.reason =
+        failure_.empty() ? (volumes_.volumes.empty() ? "the group has no volume" : "starting") : failure_;
     status.next_action =
-        failure_.empty() ? (volumes_.volumes.empty() ? "rcctl volume create " + row_.name + " NAME ..." : "") : failure_next_;
+        failure_.empty() ? (volumes_.volumes.empty() ? "rcctl volume create " + row_.name + " NAME ..." : "")
+                         : failure_next_;
     return;
   }
   const auto core_status = core_->status(now());

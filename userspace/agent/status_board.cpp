@@ -67,8 +67,10 @@ void StatusBoard::add_rates(control::PairStatus& pair) {
   if (seconds <= 0)
     return;
   if (pair.progress && old.bytes_left > pair.progress->bytes_left) {
-    pair.progress->bytes_per_second = static_cast<double>(old.bytes_left - pair.progress->bytes_left) / seconds;
-    pair.progress->seconds_left = static_cast<double>(pair.progress->bytes_left) / pair.progress->bytes_per_second;
+    pair.progress->bytes_per_second =
+        static_cast<double>(old.bytes_left - pair.progress->bytes_left) / seconds;
+    pair.progress->seconds_left =
+        static_cast<double>(pair.progress->bytes_left) / pair.progress->bytes_per_second;
   }
   if (pair.journal && pair.journal->used > old.journal_used) {
     const double rate = static_cast<double>(pair.journal->used - old.journal_used) / seconds;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The node's status as one report: for `rcctl status` and `watch`, and, once a second, for the inventory. Rates and
-// time left come from subtracting readings about ten seconds apart. Main thread.
+// The node's status as one report: for `rcctl status` and `watch`, and, once a second, for the inventory.
+// Rates and time left come from subtracting readings about ten seconds apart. Main thread.
 #pragma once
 
 #include "agent/groups.hpp"
@@ -15,7 +15,8 @@ public:
   StatusBoard(Context& context, Peers& peers, Groups& groups);
 
   control::StatusReply report(const std::string& group); // empty: all
-  // Stores the report in the inventory and takes a reading for the rates. Once a second, and when a state changed.
+  // Stores the report in the inventory and takes a reading for the rates. Once a second, and when a state
+  // changed.
   void refresh();
 
   // Told at each change of a state.

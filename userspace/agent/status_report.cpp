@@ -26,9 +26,12 @@ control::SyncState sync_state(const core::LinkStatus& link) {
   if (link.mode != core::LinkMode::Sync)
     return control::SyncState::NotSync;
   switch (link.sync) {
-  case core::SyncPhase::Current: return control::SyncState::Current;
-  case core::SyncPhase::Alone: return control::SyncState::Alone;
-  default: return control::SyncState::NotCurrent;
+  case core::SyncPhase::Current:
+    return control::SyncState::Current;
+  case core::SyncPhase::Alone:
+    return control::SyncState::Alone;
+  default:
+    return control::SyncState::NotCurrent;
   }
 }
 
@@ -45,13 +48,20 @@ std::optional<control::SpaceStatus> space(std::uint64_t used, std::uint64_t byte
 
 control::PairState to_control(core::PairState state) {
   switch (state) {
-  case core::PairState::Simplex: return control::PairState::Simplex;
-  case core::PairState::InitialCopy: return control::PairState::InitialCopy;
-  case core::PairState::Duplex: return control::PairState::Duplex;
-  case core::PairState::Suspending: return control::PairState::Suspending;
-  case core::PairState::Suspended: return control::PairState::Suspended;
-  case core::PairState::Failed: return control::PairState::Failed;
-  case core::PairState::Pending: return control::PairState::Pending;
+  case core::PairState::Simplex:
+    return control::PairState::Simplex;
+  case core::PairState::InitialCopy:
+    return control::PairState::InitialCopy;
+  case core::PairState::Duplex:
+    return control::PairState::Duplex;
+  case core::PairState::Suspending:
+    return control::PairState::Suspending;
+  case core::PairState::Suspended:
+    return control::PairState::Suspended;
+  case core::PairState::Failed:
+    return control::PairState::Failed;
+  case core::PairState::Pending:
+    return control::PairState::Pending;
   }
   return control::PairState::Failed;
 }
@@ -65,7 +75,8 @@ std::string utc_text(std::uint64_t real_ns) {
   char date[32];
   std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
   char text[48];
-  std::snprintf(text, sizeof text, "%s.%03uZ", date, static_cast<unsigned>(real_ns % core::second / core::ms));
+  std::snprintf(text, sizeof text, "%s.%03uZ", date,
+                static_cast<unsigned>(real_ns % core::second / core::ms));
   return text;
 }
 
@@ -115,9 +126,10 @@ control::PairStatus report_pair(const core::LinkStatus& link) {
   return pair;
 }
 
-control::PairStatus report_target(const core::TargetStatus& target, core::Now now, control::GroupStatus& group) {
+control::PairStatus report_target(const core::TargetStatus& target, core::Now now,
+                                  control::GroupStatus& group) {
   group.generation = target.position.lineage.empty() ? 0 : target.position.lineage.back().generation;
-  group.state = target.taking_over           ? control::GroupState::TakingOver
+  group.state = target.taking_over          ? control::GroupState::TakingOver
                 : target.update_in_progress ? control::GroupState::Updating
                                             : control::GroupState::Secondary;
   group.journal = space(target.journal_used, target.journal_bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a TargetRuntime does for each action of core::Target; the contract of each stands in core/target_events.hpp.
+// What a TargetRuntime does for each action of core::Target; the contract of each stands in
+// core/target_events.hpp.
 #include "agent/clock.hpp"
 #include "agent/journal_glue.hpp"
 #include "agent/target_runtime.hpp"
@@ -17,13 +18,14 @@ bool TargetRuntime::execute(target::Action& action) {
 
 bool TargetRuntime::execute(target::StoreState& action) {
   const bool changes = !action.journal.none();
-  const Status stored = journal_->store(action.state, to_io(action.journal), [this, self = shared_from_this(), changes] {
-    if (stopped_)
-      return;
-    actions_.passed_barrier();
-    if (changes)
-      step(target::JournalTrimmed{space()});
-  });
+  const Status stored =
+      journal_->store(action.state, to_io(action.journal), [this, self = shared_from_this(), changes] {
+        if (stopped_)
+          return;
+        actions_.passed_barrier();
+        if (changes)
+          step(target::JournalTrimmed{space()});
+      });
   if (!stored)
     journal_failed(stored.error()); // nothing later may happen without it: the queue stays where it is
   return false;
@@ -39,7 +41,9 @@ bool TargetRuntime::execute(target::SetUpdateInProgress& action) {
   services_.context.in_background(
       [ring = ring_, set = volumes_, action]() -> Status {
         for (const auto& volume : set.volumes)
-          if (Status done = ring->set_update(static_cast<VolumeNumber>(volume.number), action.in_progress, action.era); !done)
+          if (Status done =
+                  ring->set_update(static_cast<VolumeNumber>(volume.number), action.in_progress, action.era);
+              !done)
             return done.error().because("volume " + volume.name + ": update in progress");
         return {};
       },
@@ -63,12 +67,13 @@ bool TargetRuntime::execute(target::ApplyRecords& action) {
   job.stream = action.stream;
   job.last = action.last;
   job.redo = action.redo;
-  applier_->apply(std::move(job), [this, self = shared_from_this(), action](const Result<io::ApplyResult>& result) {
-    if (result)
-      step(target::Applied{action.stream, action.last});
-    else
-      step(target::ApplyFailed{result.error().text()});
-  });
+  applier_->apply(std::move(job),
+                  [this, self = shared_from_this(), action](const Result<io::ApplyResult>& result) {
+                    if (result)
+                      step(target::Applied{action.stream, action.last});
+                    else
+                      step(target::ApplyFailed{result.error().text()});
+                  });
   return true;
 }
 
@@ -114,7 +119,8 @@ bool TargetRuntime::execute(target::CloseLink& action) {
 // Replaced from the loop: this object must not end inside one of its own calls.
 bool TargetRuntime::execute(target::BecomePrimary&) {
   takeover_refused_ = nullptr;
-  io::post(services_.context.executor(), [this, self = shared_from_this()] { services_.become_primary(row_.name); });
+  io::post(services_.context.executor(),
+           [this, self = shared_from_this()] { services_.become_primary(row_.name); });
   return false;
 }
 

@@ -23,8 +23,8 @@ std::vector<std::uint64_t> sectors_by_number(const VolumeSet& set) {
 } // namespace
 
 TargetRuntime::TargetRuntime(RuntimeServices services, io::GroupRow row, VolumeSet volumes, io::PairRow pair)
-    : services_(std::move(services)), row_(std::move(row)), volumes_(std::move(volumes)), pair_(std::move(pair)),
-      actions_([this](core::target::Action& action) { return execute(action); }),
+    : services_(std::move(services)), row_(std::move(row)), volumes_(std::move(volumes)),
+      pair_(std::move(pair)), actions_([this](core::target::Action& action) { return execute(action); }),
       channel_(format::channel_of(row_.name)), since_(io::utc_now()) {}
 
 // Blocks: worker thread.
@@ -33,7 +33,8 @@ Result<TargetRuntime::Prepared> TargetRuntime::prepare(const VolumeSet& set, io:
   if (!state)
     return state.error();
   if (state->any && state->primary)
-    return Error{ErrorCode::Refused, "the volumes of group " + set.group + " are loaded as primary, but this node holds a copy",
+    return Error{ErrorCode::Refused,
+                 "the volumes of group " + set.group + " are loaded as primary, but this node holds a copy",
                  "unmount them, remove them with dmsetup remove, then restart rcagent"};
   if (!state->all)
     if (Status done = load_secondary(set); !done)
@@ -79,7 +80,8 @@ void TargetRuntime::start(std::shared_ptr<io::Journal> journal) {
 void TargetRuntime::begin(Prepared prepared) {
   ring_ = std::move(prepared.ring);
   disks_ = std::move(prepared.disks);
-  applier_ = io::Applier::create(services_.context.executor(), {.region_sectors = ring_->geometry().region_sectors});
+  applier_ =
+      io::Applier::create(services_.context.executor(), {.region_sectors = ring_->geometry().region_sectors});
 
   core::TargetConfig config;
   config.group = row_.name;
@@ -119,7 +121,8 @@ void TargetRuntime::step(const core::target::Event& event) {
 }
 
 void TargetRuntime::step_later(core::target::Event event) {
-  io::post(services_.context.executor(), [this, self = shared_from_this(), event = std::move(event)] { step(event); });
+  io::post(services_.context.executor(),
+           [this, self = shared_from_this(), event = std::move(event)] { step(event); });
 }
 
 void TargetRuntime::fail(const std::string& text, const std::string& next_action) {
@@ -127,8 +130,8 @@ void TargetRuntime::fail(const std::string& text, const std::string& next_action
     return;
   failure_ = text;
   failure_next_ = next_action;
-  services_.context.events.add(control::Severity::Error, control::EventKind::Change, "group " + row_.name, row_.name,
-                               text, next_action);
+  services_.context.events.add(control::Severity::Error, control::EventKind::Change, "group " + row_.name,
+                               row_.name, text, next_action);
   services_.changed(row_.name);
 }
 
@@ -178,7 +181,8 @@ void TargetRuntime::tick() {
 
 void TargetRuntime::take_over(std::function<void(Error)> refused) {
   if (!core_) {
-    refused(Error{ErrorCode::Failed, "the copy of group " + row_.name + " is not ready: " + failure_, failure_next_});
+    refused(Error{ErrorCode::Failed, "the copy of group " + row_.name + " is not ready: " + failure_,
+                  failure_next_});
     return;
   }
   takeover_refused_ = std::move(refused);
@@ -190,7 +194,9 @@ void TargetRuntime::mode_changed(const io::PairRow& pair) {
   step(core::target::ModeChanged{lease_ns()});
 }
 
-core::TargetStatus TargetRuntime::core_status() const { return core_ ? core_->status(now()) : core::TargetStatus{}; }
+core::TargetStatus TargetRuntime::core_status() const {
+  return core_ ? core_->status(now()) : core::TargetStatus{};
+}
 
 // ---- status
 
@@ -201,7 +207,8 @@ void TargetRuntime::tell_changes() {
   told_state_ = status.state;
   since_ = io::utc_now();
   const bool bad = status.state == core::PairState::Failed || status.state == core::PairState::Suspended;
-  services_.context.events.add(bad ? control::Severity::Warning : control::Severity::Notice, control::EventKind::Change,
+  services_.context.events.add(bad ? control::Severity::Warning : control::Severity::Notice,
+                               control::EventKind::Change,
                                "pair " + row_.name + "@" + services_.context.config.node, row_.name,
                                std::string("copy: state ") + core::to_string(status.state) +
                                    (status.reason.empty() ? "" : ": " + status.reason),
@@ -237,7 +244,8 @@ std::shared_ptr<io::Journal> TargetRuntime::stop() {
   stopped_ = true;
   applier_.reset();
   ring_.reset();
-  services_.sessions.unwant(row_.name, pair_.source, "this node no longer holds the copy of node " + pair_.source);
+  services_.sessions.unwant(row_.name, pair_.source,
+                            "this node no longer holds the copy of node " + pair_.source);
   return journal_;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Executes core::Target for one group: link, journal, applier, volumes of the copy. See docs/pipeline.md, "Target".
-// Main thread; what blocks runs on the worker or the applier's thread and comes back as an event.
+// Executes core::Target for one group: link, journal, applier, volumes of the copy. See docs/pipeline.md,
+// "Target". Main thread; what blocks runs on the worker or the applier's thread and comes back as an event.
 #pragma once
 
 #include "agent/actions.hpp"

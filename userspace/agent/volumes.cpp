@@ -22,8 +22,8 @@ io::dm::Target table_line(const VolumeSet& set, const io::VolumeRow& volume, con
     options.insert(options.end(), {"generation", std::to_string(generation)});
     options.insert(options.end(), {"ring_mib", std::to_string(set.ring_mib)});
   }
-  std::string params = volume.device + " " + volume.meta + " " + set.group + " " + std::to_string(volume.number) + " " +
-                       std::to_string(options.size());
+  std::string params = volume.device + " " + volume.meta + " " + set.group + " " +
+                       std::to_string(volume.number) + " " + std::to_string(options.size());
   for (const auto& option : options)
     params += " " + option;
   return {.start = 0, .sectors = volume.bytes / sector_bytes, .type = target_type, .params = params};
@@ -49,8 +49,8 @@ Status load(const VolumeSet& set, const std::string& role, std::uint64_t generat
       const auto table = io::dm::table(name);
       if (!table)
         return table.error();
-      if (table->size() == 1 && table->front().type == target_type && table->front().sectors == line.sectors &&
-          is_primary(table->front().params) == (role == "primary"))
+      if (table->size() == 1 && table->front().type == target_type &&
+          table->front().sectors == line.sectors && is_primary(table->front().params) == (role == "primary"))
         continue; // is what it shall be
     }
     const Status done = *info ? io::dm::reload(name, {line}, hidden)
@@ -91,7 +91,9 @@ Result<Loaded> loaded(const VolumeSet& set) {
   return result;
 }
 
-Status load_primary(const VolumeSet& set, std::uint64_t generation) { return load(set, "primary", generation); }
+Status load_primary(const VolumeSet& set, std::uint64_t generation) {
+  return load(set, "primary", generation);
+}
 
 Status load_secondary(const VolumeSet& set) { return load(set, "secondary", 0); }
 
@@ -104,8 +106,8 @@ Status unload(const VolumeSet& set) {
   return {};
 }
 
-// Superblocks and map, see docs/meta-device.md: 64 KiB, then 8 bytes for each region of 1 MiB, 63 regions to a sector of
-// 512 bytes; in blocks of 4 KiB.
+// Superblocks and map, see docs/meta-device.md: 64 KiB, then 8 bytes for each region of 1 MiB, 63 regions to
+// a sector of 512 bytes; in blocks of 4 KiB.
 std::uint64_t meta_bytes_needed(std::uint64_t volume_bytes) {
   constexpr std::uint64_t region_bytes = 1 << 20;
   constexpr std::uint64_t regions_in_block = 8 * 63;
@@ -113,7 +115,8 @@ std::uint64_t meta_bytes_needed(std::uint64_t volume_bytes) {
   return (64 << 10) + (regions + regions_in_block - 1) / regions_in_block * 4096;
 }
 
-Result<DeviceCheck> check_device(const std::string& what, const std::string& path, DeviceUse use, bool force) {
+Result<DeviceCheck> check_device(const std::string& what, const std::string& path, DeviceUse use,
+                                 bool force) {
   const auto probed = io::probe(path);
   if (!probed)
     return probed.error().because(what);
@@ -124,7 +127,8 @@ Result<DeviceCheck> check_device(const std::string& what, const std::string& pat
     return Error{ErrorCode::Refused, what + ": " + path + " is in use: " + probed->in_use,
                  "unmount it or choose another device"};
   if (probed->read_only)
-    return Error{ErrorCode::Refused, what + ": " + path + " is read-only", "make it writable: blockdev --setrw " + path};
+    return Error{ErrorCode::Refused, what + ": " + path + " is read-only",
+                 "make it writable: blockdev --setrw " + path};
   const std::string content = probed->content.empty() ? "data of an unknown kind" : probed->content;
   if (!probed->blank && use == DeviceUse::Overwrite && !force)
     return Error{ErrorCode::Refused, what + ": " + path + " is not blank: it holds " + content,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The device-mapper side of a group's volumes at this node: names, table lines, loading them in a role. The functions block
-// (udev): call them on the worker thread.
+// The device-mapper side of a group's volumes at this node: names, table lines, loading them in a role. The
+// functions block (udev): call them on the worker thread.
 #pragma once
 
 #include "io/inventory.hpp"
@@ -29,7 +29,8 @@ Result<Loaded> loaded(const VolumeSet& set);
 
 // Creates or reloads every volume with role primary in that generation.
 Status load_primary(const VolumeSet& set, std::uint64_t generation);
-// ... with role secondary: no host may read or write them. Live primaries are reloaded: their hosts get errors.
+// ... with role secondary: no host may read or write them. Live primaries are reloaded: their hosts get
+// errors.
 Status load_secondary(const VolumeSet& set);
 // Removes what is loaded. Refused when a volume is open.
 Status unload(const VolumeSet& set);
@@ -46,7 +47,8 @@ struct DeviceCheck {
   std::uint64_t bytes = 0;
   std::string remark; // what was found; empty: blank
 };
-// Refused: mounted or held by somebody; not blank (Overwrite) without force. Usage: the device is one of ours.
+// Refused: mounted or held by somebody; not blank (Overwrite) without force. Usage: the device is one of
+// ours.
 Result<DeviceCheck> check_device(const std::string& what, const std::string& path, DeviceUse use, bool force);
 // Makes the kernel format it at the next load.
 Status blank_meta(const std::string& path, std::uint64_t volume_bytes);
