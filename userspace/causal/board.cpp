@@ -130,6 +130,8 @@ void Board::merge(const Clock& clock) {
   for (std::size_t i = 0; i < clock.size(); i++)
     if (i < own_first || i >= own_first + shape_.lanes)
       clock_[i] = std::max(clock_[i], clock[i]);
+  if (has_news_reader_) // passed on to the other peers; it ends there, as a known clock is no news
+    news_.notify_all();
 }
 
 bool Board::wait_for_news(Clock& known) {

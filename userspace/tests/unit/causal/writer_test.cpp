@@ -4,9 +4,10 @@
 
 #include <gtest/gtest.h>
 
-#include <fcntl.h>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 
@@ -176,22 +177,47 @@ TEST_F(Writer, refuses_what_cannot_work_before_it_writes) {
   EXPECT_EQ(run_writer(write, stop_).error().code, ErrorCode::NotFound);
 }
 
-TEST_F(Writer, an_error_of_a_device_ends_the_run_and_only_logged_writes_count) {
+TEST_F(Writer, an_error_of_the_log_ends_the_run) {
   device("a");
+  device("b");
   WriteOptions write = options();
-  write.devices = {path("a"), "/dev/full"};
-  write.span_bytes = 0;
+  write.log = "/dev/full";
   const auto summary = run_writer(write, stop_);
   ASSERT_FALSE(summary);
-  // /dev/full has no size, so the refusal comes before the first write.
-  EXPECT_EQ(summary.error().code, ErrorCode::Usage);
+  EXPECT_EQ(summary.error().code, ErrorCode::Full);
+}
 
+// A limit on file sizes makes every write above it fail, as a failing device would.
+TEST_F(Writer, a_failed_write_ends_the_run_or_is_repeated_until_it_succeeds) {
+  device("a");
   device("b");
-  write = options();
-  write.log = "/dev/full";
-  const auto log_full = run_writer(write, stop_);
-  ASSERT_FALSE(log_full);
-  EXPECT_EQ(log_full.error().code, ErrorCode::Full);
+  ::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit limited{512 << 10, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limited), 0);
+  const auto stopped = run_writer(options(), stop_);
+  EXPECT_FALSE(stopped);
+  const AckLog log = read_log({path("log")});
+  EXPECT_LT(log.completions.size(), 3000u);
+
+  WriteOptions write = options();
+  write.retry_errors = true;
+  write.seed = 2;
+  write.log = path("log2");
+  std::thread repair([&] {
+    // The run cannot end before this: half of its places fail until then.
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    ::setrlimit(RLIMIT_FSIZE, &before);
+  });
+  const auto summary = run_writer(write, stop_);
+  repair.join();
+  ASSERT_TRUE(summary) << summary.error().text();
+  EXPECT_GT(summary->retried, 0u);
+  EXPECT_EQ(summary->stats.writes, 3000u);
+  VerifyOptions all;
+  all.acknowledged_all = true;
+  EXPECT_TRUE(verify(read_log({path("log2")}), {path("a"), path("b")}, all).good);
 }
 
 // Two hosts that tell each other what they know: losing the whole tail of one host is found by the other's
