@@ -7,7 +7,8 @@ namespace rc::control {
 namespace {
 
 constexpr std::uint64_t journal_bytes_min = 16 << 20;
-constexpr std::uint32_t ring_mib_max = 16 << 10;
+constexpr std::uint32_t ring_mib_min = 4; // the kernel's limits (docs/target.md)
+constexpr std::uint32_t ring_mib_max = 4096;
 constexpr std::uint32_t link_slots = 31;
 constexpr std::uint32_t volumes_max = 65535;
 
@@ -31,9 +32,9 @@ Status check_journal(const std::string& journal, std::uint64_t bytes) {
 }
 
 Status check_ring(std::uint32_t mib) {
-  if (mib > ring_mib_max || (mib & (mib - 1)) != 0)
+  if (mib != 0 && (mib < ring_mib_min || mib > ring_mib_max || (mib & (mib - 1)) != 0))
     return usage("a ring of " + std::to_string(mib) + " MiB is not possible",
-                 "give a power of two, at most 16384");
+                 "give a power of two, 4 to 4096");
   return {};
 }
 

@@ -141,7 +141,8 @@ CREATE INDEX events_of_group ON events(group_name, id);
 CREATE VIEW pair_status AS
   SELECT p.group_name, p.source, p.target, n.site AS target_site, p.mode, p.state,
          round(p.lag_seconds, 3) AS lag_seconds, p.lag_bytes, p.lag_at_least, p.sync, p.link,
-         CASE WHEN p.bytes_total > 0 THEN round(100.0 * (p.bytes_total - p.bytes_left) / p.bytes_total, 1) END AS percent,
+         CASE WHEN p.bytes_total > 0
+              THEN round(100.0 * (p.bytes_total - p.bytes_left) / p.bytes_total, 1) END AS percent,
          p.bytes_left, round(p.bytes_per_second) AS bytes_per_second, round(p.seconds_left) AS seconds_left,
          p.image, p.image_time, p.journal_used, p.journal_bytes,
          (SELECT count(*) FROM volumes v WHERE v.group_name = p.group_name AND v.node = p.source) AS volumes,

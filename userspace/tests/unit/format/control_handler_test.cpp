@@ -177,7 +177,8 @@ TEST(ControlCheck, limits) {
   EXPECT_TRUE(check(GroupCreateRequest{"g", "/j", 0, 0}));
   EXPECT_TRUE(check(GroupCreateRequest{"g", "/j", 16 << 20, 64}));
   EXPECT_FALSE(check(GroupCreateRequest{"g", "/j", 1 << 20, 64}));
-  EXPECT_FALSE(check(GroupCreateRequest{"g", "/j", 0, 3}));
+  for (std::uint32_t mib : {1u, 3u, 8192u})
+    EXPECT_FALSE(check(GroupCreateRequest{"g", "/j", 0, mib})) << mib;
   EXPECT_FALSE(check(GroupCreateRequest{"g-h", "/j"}));
   EXPECT_FALSE(check(StatusRequest{"", 0.0}));
   EXPECT_FALSE(check(EventsRequest{"", -1, 0}));
