@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::uint64_t message_magic = 0x31474d434c435352ULL; // "RSCLCMG1"
 
+constexpr std::chrono::milliseconds reconnect_after(50);
+
 struct Header {
   std::uint64_t magic;
   std::uint64_t run;
@@ -171,7 +173,7 @@ void Peers::send_loop(const std::string& text) {
     if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address->storage), address->length) != 0) {
       if (fd >= 0)
         drop(fd);
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      std::this_thread::sleep_for(reconnect_after);
       continue;
     }
     bool up = true;
@@ -185,6 +187,7 @@ void Peers::send_loop(const std::string& text) {
     drop(fd);
     if (up)
       return;
+    std::this_thread::sleep_for(reconnect_after);
   }
 }
 
