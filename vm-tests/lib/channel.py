@@ -6,7 +6,8 @@ Frames both ways: "RCX1", session (u64, random), kind (u8), length (u32), body (
 A VM has several such ports; a port carries one command at a time. Ports are shared by all processes of the host
 through locks on files beside the sockets. The lock file also says if the last session was ended in order: if not,
 padding is sent first, so that a half frame of a killed client cannot swallow the next request.
-Invariant: a command runs no longer than the session; closing the connection kills its process group in the guest."""
+Invariant: a command runs no longer than its session. Closing a session kills the process group of its command; if this
+process is killed itself, the guest does so after seconds or at the next session on the port."""
 
 import fcntl
 import json
@@ -167,6 +168,8 @@ class Session:
 
     def close(self) -> None:
         if self.sock:
+            if not self.ended:
+                self._kill_command()
             self.sock.close()
             self.sock = None
         if self.lock is not None:
@@ -177,6 +180,18 @@ class Session:
         if self.directory is not None:
             os.close(self.directory)
             self.directory = None
+
+
+    def _kill_command(self) -> None:
+        """Best effort: between two frames, and only if the guest still reads."""
+        if not hasattr(self, "session") or not self.sending.acquire(timeout=0.1):
+            return
+        try:
+            self.sock.send(HEADER.pack(MAGIC, self.session, SIGNAL, 1) + b"9", socket.MSG_DONTWAIT)
+        except OSError:
+            pass
+        finally:
+            self.sending.release()
 
 
 def feed(session: Session, source) -> threading.Thread:

@@ -33,7 +33,7 @@ class Options:
     kernel: str = "debian"
     mem_mib: int = 512
     smp: int = 2
-    mtu: int = 1500
+    mtu: int = 9000             # what the emulated CPUs move per second grows with it: 15, 59, 77 MB/s at 1500, 9000, 65000
     ram_disks: bool = False
     discard: bool = False
     sizes: Sizes = field(default_factory=Sizes)

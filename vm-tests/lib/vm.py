@@ -19,7 +19,7 @@ from . import channel, disks, kmsg, node_config, powercut, qemu
 from .channel import EXIT, OUT, CommandTimeout, GuestGone, Session, describe
 from .paths import LabError
 
-BOOT_TIMEOUT_S = 120
+BOOT_TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)
