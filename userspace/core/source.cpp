@@ -159,7 +159,7 @@ void Source::Parts::check_invariants() const {
     const bool spilled = spill.kept && spill.stream == ring.stream() && spill.first <= link.durable + 1;
     RC_ASSERT(ring.freed() <= std::max(link.durable, spilled ? spill.durable : 0));
     if (current && &link != current)
-      RC_ASSERT(link.durable <= sync.acked || link.sent <= sync.acked);
+      RC_ASSERT(link.sent <= std::max(sync.acked, link.placed));
   }
   if (spill.kept)
     RC_ASSERT(spill.durable <= spill.appended && spill.first <= spill.appended + 1);

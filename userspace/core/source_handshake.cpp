@@ -57,6 +57,8 @@ void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
       refuse(link, check.why, check.next_action);
     return;
   }
+  if (link.config.mode == LinkMode::Sync && (!hello.current || hello.closed))
+    copy_is_not_current();
   if (life == Life::Unconfirmed && !hello.position.lineage.empty())
     confirm(link.config.peer + " holds a copy and knows no newer generation");
   if (life == Life::Running)
@@ -86,7 +88,7 @@ void Source::Parts::answer_hello(Link& link) {
     return refuse(link, problem,
                   "give the copy a device that is as large, or remove the volume from the group");
   link.journal_bytes = link.journal_slots = 0;
-  const bool resumes = resumable(link, hello);
+  const bool resumes = !std::exchange(link.start_over, false) && resumable(link, hello);
   if (link.config.mode == LinkMode::Sync)
     sync_greeted(link, hello, resumes);
   if (resumes)

@@ -17,6 +17,12 @@ void Source::Parts::started(const Started& event) {
   life_reason = "the generation of this primary is not confirmed";
   life_next = "connect a site that holds a copy, or confirm by command (--force) after fencing the others";
   state.confirmed = false;
+  // Before the power failed a copy may have been current. It takes itself for current until its lease ends:
+  // until then no write may complete without it.
+  if (const Link* link = sync_link(); link && !state.alone) {
+    const std::uint64_t lease = lease_for(link->config.ack_timeout_ms);
+    load_after_ns = now.boot_ns + lease + margin_for(lease);
+  }
   if (links.empty())
     confirm("no other site has the group");
 }
@@ -28,7 +34,21 @@ void Source::Parts::confirm(const std::string& by) {
   life_next = "wait";
   state.confirmed = true;
   store();
-  load_volumes();
+  if (now.boot_ns < load_after_ns) {
+    life_reason = "a current copy may not know of this start: its lease is waited for";
+    retry_ns = load_after_ns;
+  } else {
+    load_volumes();
+  }
+}
+
+void Source::Parts::copy_is_not_current() {
+  const bool waited = life == Life::Loading && load_after_ns != 0 && retry_ns == load_after_ns;
+  load_after_ns = 0;
+  if (waited) {
+    retry_ns = 0;
+    load_volumes();
+  }
 }
 
 void Source::Parts::load_volumes() { out.push_back(LoadVolumes{newest_generation(state.position.lineage)}); }
@@ -56,6 +76,13 @@ void Source::Parts::on_attached(const RingAttached& event) {
   life_next.clear();
   ring.attach(event.stream, event.freed, event.data_bytes, event.slots);
   if (event.stream.value == 0) {
+    // Writes that wait in the kernel go on waiting: a copy may be current for the stream that ended.
+    if (event.alone) {
+      sync.phase = Sync::Phase::Alone;
+    } else if (event.sync_wait) {
+      sync.phase = Sync::Phase::Current;
+      sync.ending = true;
+    }
     start_stream();
     return;
   }
@@ -84,6 +111,8 @@ void Source::Parts::on_attached(const RingAttached& event) {
     }
   } else if (event.sync_wait) {
     sync.phase = Sync::Phase::Resuming;
+    if (event.lost_at != 0)
+      end_current("the stream ended by overflow");
   }
   stream_runs();
 }
@@ -126,7 +155,7 @@ void Source::Parts::on_stream_started(const StreamStarted& event) {
     if (link.talk == LinkTalk::Streaming || link.talk == LinkTalk::Reckoning)
       close(link, "a new stream began");
   }
-  if (sync.phase == Sync::Phase::Resuming || sync.phase == Sync::Phase::Waiting)
+  if ((sync.phase == Sync::Phase::Resuming || sync.phase == Sync::Phase::Waiting) && !sync.ending)
     sync.phase = Sync::Phase::Off;
   sync.acked = 0;
   sync.samples.clear();

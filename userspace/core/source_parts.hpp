@@ -55,6 +55,7 @@ struct Link {
 
   // Position in the running stream. attached: in the minimum that frees the ring.
   bool attached = false;
+  Seq placed = 0; // sending began after it
   Seq sent = 0;
   Seq durable = 0;
   struct InFlight {
@@ -66,6 +67,7 @@ struct Link {
   std::uint64_t in_flight_bytes = 0;
   std::uint64_t in_flight_slots = 0;
   bool spill_asked = false;     // a SendRecords from the spill is not answered
+  bool start_over = false;      // its journal can't take what follows: the next greeting leads to a delta
   Seq catch_up = 0;             // Pending until durable there
   std::uint64_t blocked_ns = 0; // since when its journal has no room, 0: it has
 
@@ -127,6 +129,10 @@ struct Sync {
   std::uint64_t earliest_ns = 0; // not waiting again before
   Seq acked = 0;
   bool withholding = false;
+  // The copy may still be current for `ending_stream`, and can't go on with it: nothing completes alone and no
+  // challenge is answered until it says that it has closed, or the kernel's deadline passed.
+  bool ending = false;
+  StreamId ending_stream{};
   struct Sample {
     Seq seq = 0;
     std::uint64_t at_ns = 0;
@@ -150,6 +156,7 @@ struct Source::Parts {
   Seq lost_at = 0;
   std::uint64_t drain_until_ns = 0;
   std::uint64_t retry_ns = 0; // of LoadVolumes, StartStream
+  std::uint64_t load_after_ns = 0; // a copy may be current until then, and know nothing of this start
   Spill spill;
   std::uint64_t spill_trim_ns = 0;
   Sync sync;
@@ -183,6 +190,7 @@ struct Source::Parts {
   void started(const source::Started& event);
   void confirm(const std::string& by);
   void load_volumes();
+  void copy_is_not_current(); // said by itself: a start need not wait for its lease
   void on_loaded(const source::VolumesLoaded& event);
   void on_attached(const source::RingAttached& event);
   void start_stream();
@@ -254,6 +262,7 @@ struct Source::Parts {
   void sync_greeted(Link& link, const format::HelloMessage& hello, bool resumes);
   void go_alone(const std::string& reason, bool switch_off, bool tell);
   void leave_sync(const std::string& reason);
+  void end_current(const std::string& reason);
   bool acks_stall() const;
   void pass_acks(Link& link);
 

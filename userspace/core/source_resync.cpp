@@ -25,6 +25,8 @@ void Source::Parts::on_ready(Link& link, const format::ResyncReadyMessage& messa
                   "the copy reckons another agreed point (" + rc::to_string(message.agreed) + ", here " +
                       rc::to_string(agreement.agreed) + ")",
                   "check the versions of both agents");
+  if (&link == sync_link() && sync.ending)
+    go_alone("the copy has ended its stream", true, false);
   link.resync.emplace();
   link.resync->ready = message;
   link.resync->ticket = ++tickets;

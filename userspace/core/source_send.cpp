@@ -11,8 +11,8 @@ using namespace source;
 
 namespace {
 constexpr std::uint64_t blocked_most_ns = 30 * second;
+constexpr std::uint64_t blocked_dead_end_ns = second;
 constexpr std::uint64_t spill_read_bytes = 1 << 20;
-constexpr std::uint64_t unknown_room = 1ULL << 48; // added to a seq it does not overflow
 } // namespace
 
 // Other sites get a record only after the (becoming) current site has acknowledged it.
@@ -23,11 +23,13 @@ Seq Source::Parts::send_limit(const Link& link) const {
 void Source::Parts::pump(Link& link) {
   if (!link.streaming() || !link.attached)
     return;
+  if (link.journal_slots == 0)
+    return; // its first watermarks, after Resume or Attach, say what room it has
   const Seq limit = send_limit(link);
   const bool copies = link.resync.has_value();           // others get copy records without their data
   const std::uint64_t reserve = link.journal_bytes / 64; // what the copy can't use at the end of its journal
   const auto room = [&](std::uint64_t size, std::uint64_t used, std::uint64_t sent) {
-    return size == 0 ? unknown_room : size > used + sent ? size - used - sent : 0;
+    return size > used + sent ? size - used - sent : 0;
   };
   while (link.sent < limit) {
     const Seq next = link.sent + 1;
@@ -71,14 +73,20 @@ void Source::Parts::pump(Link& link) {
     link.blocked_ns = 0;
     return;
   }
-  // The copy's journal has no room. Releases make some; if none come for long, the link must not hold the
-  // ring for ever.
+  // The copy's journal has no room. Releases make some; if none come for long, or none can come since no
+  // checkpoint is in it, the link must not hold the ring for ever: what the journal holds is given up (a
+  // current copy applies it as its seal) and the map tells the rest.
   if (link.blocked_ns == 0)
     link.blocked_ns = now.boot_ns;
-  else if (now.boot_ns - link.blocked_ns > blocked_most_ns)
+  const auto newest = history.newest(link.durable);
+  const bool dead_end = link.in_flight.empty() && (!newest || newest->era <= link.complete);
+  const std::uint64_t patience = dead_end ? blocked_dead_end_ns : blocked_most_ns;
+  if (now.boot_ns - link.blocked_ns > patience) {
+    link.start_over = true;
     suspend(link, PairState::Suspended,
             link.resync ? "the copy's journal is too small for this resync" : "the copy's journal is full",
             "enlarge the journal at " + link.config.peer + "; it is tried again by itself");
+  }
 }
 
 void Source::Parts::record_sent(Link& link, Seq last, std::uint64_t bytes, std::uint64_t slots) {
@@ -100,7 +108,7 @@ void Source::Parts::on_sent_from_spill(const SentFromSpill& event) {
 
 void Source::Parts::place(Link& link, Seq durable) {
   link.attached = true;
-  link.sent = link.durable = durable;
+  link.sent = link.durable = link.placed = durable;
   link.in_flight.clear();
   link.in_flight_bytes = link.in_flight_slots = 0;
   link.spill_asked = false;

@@ -71,8 +71,7 @@ void Source::Parts::lose_stream() {
   for (auto& [slot, link] : links)
     if (link.resync)
       link.resync->outstanding = 0;
-  if (sync.phase != Sync::Phase::Off && sync.phase != Sync::Phase::Alone)
-    go_alone("the stream ended by overflow", true, true);
+  end_current("the stream ended by overflow");
 }
 
 // The links fetch the old stream's rest for a while; then, or when all have it, the ring is empty and a new

@@ -50,7 +50,7 @@ void Source::Parts::tick_sync() {
       link->pair.state() == PairState::Duplex && now.boot_ns >= sync.earliest_ns &&
       ring.knows(link->durable) && ring.bytes(link->durable, ring.read(), false) <= link->config.window_bytes)
     begin_waiting(*link);
-  if (!waits(sync.phase))
+  if (!waits(sync.phase) || sync.ending)
     return;
   if (ring.read() > sync.acked && (sync.samples.empty() || sync.samples.back().seq < ring.read()) &&
       sync.samples.size() < 512)
@@ -69,6 +69,7 @@ void Source::Parts::begin_waiting(Link& link) {
   sync.since_seq = 0;
   sync.checkpoint = {};
   sync.current_sent = false;
+  sync.ending = false;
   sync.samples.clear();
   sync.acked = std::max(sync.acked, link.durable);
   const std::uint64_t lease = lease_for(link.config.ack_timeout_ms);
@@ -95,7 +96,8 @@ void Source::Parts::pass_acks(Link& link) {
       sync.samples.pop_front();
     out.push_back(AckRing{sync.acked, 0});
   }
-  if (sync.phase != Phase::Waiting || sync.checkpoint.value == 0 || link.complete < sync.checkpoint)
+  if (sync.phase != Phase::Waiting || sync.ending || sync.checkpoint.value == 0 ||
+      link.complete < sync.checkpoint)
     return;
   if (sync.current_sent && now.boot_ns - sync.current_sent_ns < retry_current_ns)
     return;
@@ -105,7 +107,7 @@ void Source::Parts::pass_acks(Link& link) {
 }
 
 void Source::Parts::on_current_stored(Link& link) {
-  if (&link != sync_link() || sync.phase != Phase::Waiting || !sync.current_sent)
+  if (&link != sync_link() || sync.phase != Phase::Waiting || !sync.current_sent || sync.ending)
     return;
   sync.phase = Phase::Current;
   note(5, link.config.peer + " is current: a takeover there loses nothing");
@@ -135,7 +137,7 @@ void Source::Parts::on_challenge(Link& link, const format::ChallengeMessage& mes
 }
 
 void Source::Parts::answer_challenge(Link& link, const format::ChallengeMessage& message) {
-  if (link.leaving || (acks_stall() && !mutated(Mutation::KeepAnsweringWithoutAcks)))
+  if (link.leaving || sync.ending || (acks_stall() && !mutated(Mutation::KeepAnsweringWithoutAcks)))
     return;
   const std::uint64_t most = std::max<std::uint64_t>(link.config.ack_timeout_ms, 1000) * ms;
   if (message.lease_ns == 0 || message.lease_ns + margin_for(message.lease_ns) > most) {
@@ -152,8 +154,11 @@ void Source::Parts::answer_challenge(Link& link, const format::ChallengeMessage&
 // The copy greets. Current and open: nothing happened to its lease, sync goes on. Else it has closed, or
 // never was.
 void Source::Parts::sync_greeted(Link& link, const format::HelloMessage& hello, bool resumes) {
-  const bool open = hello.current && !hello.closed && hello.stream == ring.stream() && resumes;
-  if (sync.phase == Phase::Resuming) {
+  const bool may_be_current = hello.current && !hello.closed;
+  const bool open = may_be_current && hello.stream == ring.stream() && resumes && !sync.ending;
+  if (waits(sync.phase) && may_be_current && !open) {
+    end_current("the copy can't go on with its stream"); // the resync that follows closes it
+  } else if (sync.phase == Phase::Resuming) {
     if (open) {
       sync.phase = Phase::Current;
     } else if (resumes && !hello.closed) {
@@ -176,7 +181,7 @@ void Source::Parts::sync_greeted(Link& link, const format::HelloMessage& hello, 
 
 void Source::Parts::on_progress(const RingProgress& event) {
   ring.set_written(event.written);
-  if (!event.alone || sync.phase == Phase::Alone || sync.phase == Phase::Off)
+  if (!event.alone || sync.phase == Phase::Alone || (sync.phase == Phase::Off && !sync_link()))
     return;
   if (config.fence == Fence::Stop) {
     if (sync.phase != Phase::Stopped)
@@ -190,9 +195,10 @@ void Source::Parts::on_progress(const RingProgress& event) {
 }
 
 void Source::Parts::on_not_current(Link& link, const format::NotCurrentMessage& message) {
-  if (&link != sync_link() || message.stream != ring.stream())
+  if (&link != sync_link() ||
+      (message.stream != ring.stream() && !(sync.ending && message.stream == sync.ending_stream)))
     return;
-  if (link.leaving) {
+  if (link.leaving || sync.ending) {
     go_alone(message.reason, true, false);
     return;
   }
@@ -208,6 +214,7 @@ void Source::Parts::on_not_current(Link& link, const format::NotCurrentMessage& 
 // at its deadline.
 void Source::Parts::go_alone(const std::string& reason, bool switch_off, bool tell) {
   Link* link = sync_link();
+  sync.ending = false;
   if (config.fence == Fence::Stop && !(link && link->leaving)) {
     sync.phase = Phase::Stopped;
     sync.earliest_ns = now.boot_ns;
@@ -248,6 +255,22 @@ void Source::Parts::leave_sync(const std::string& reason) {
     return;
   }
   if (link->streaming())
+    send(*link, format::NotCurrentMessage{ring.stream(), 0, reason}); // its answer says that it has closed
+}
+
+// The copy's stream ends while it is, or may become, current.
+void Source::Parts::end_current(const std::string& reason) {
+  if (!waits(sync.phase) || sync.ending)
+    return;
+  if (sync.phase == Phase::Waiting && !sync.current_sent) {
+    go_alone(reason, true, false); // it can't be current
+    return;
+  }
+  note(4, reason + ": writes wait until the copy has closed, or for the deadline");
+  sync.ending = true;
+  sync.ending_stream = ring.stream();
+  const Link* link = sync_link();
+  if (link && link->streaming())
     send(*link, format::NotCurrentMessage{ring.stream(), 0, reason}); // its answer says that it has closed
 }
 
