@@ -65,8 +65,7 @@ public:
   void kill_agent();
   void power_cut(bool lose_journal);
   void pause(Time duration, bool whole_machine);
-  void heal() {
-    paused_until_ = agent_paused_until_ = 0;
+  void heal() { // a pause still ends in its own time
     slowness_disk = slowness_journal = slowness_meta = 1;
     applies_fail_until = 0;
   }

@@ -46,12 +46,14 @@ void Journal::forget_front(Segment& segment) {
 }
 
 void Journal::drop_through(StreamId stream, Seq through) {
-  bool held = false;
-  for (const auto& segment : segments_)
-    held = held || segment.stream == stream;
-  if (!held)
+  // The newest stretch of the stream that begins at or before it; all older ones go.
+  std::size_t at = segments_.size();
+  for (std::size_t n = 0; n < segments_.size(); ++n)
+    if (segments_[n].stream == stream && segments_[n].first <= through)
+      at = n;
+  if (at == segments_.size())
     return;
-  while (!segments_.empty() && segments_.front().stream != stream) {
+  for (; at > 0; --at) {
     while (!segments_.front().records.empty())
       forget_front(segments_.front());
     segments_.pop_front();
@@ -86,9 +88,10 @@ void Journal::apply(const Operation& operation, std::size_t records) {
       segments_.pop_front();
     }
   if (change.begin) {
+    // The same stream may go on after a gap: a resync whose draft stays.
     for (const auto& segment : segments_)
-      if (segment.stream == change.begin->stream)
-        throw Violation("contract", "begin of a stream that the journal holds already");
+      if (segment.stream == change.begin->stream && segment.last() >= change.begin->first)
+        throw Violation("contract", "begin of a stretch of a stream that the journal holds already");
     segments_.push_back({change.begin->stream, change.begin->first, {}});
   }
   if (operation.state) {
@@ -156,9 +159,9 @@ const format::Record* Journal::find(StreamId stream, Seq seq) const {
 }
 
 Seq Journal::durable(StreamId stream) const {
-  for (const auto& segment : segments_)
-    if (segment.stream == stream)
-      return segment.last();
+  for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment)
+    if (segment->stream == stream)
+      return segment->last();
   return 0;
 }
 
