@@ -312,6 +312,8 @@ int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era)
 	int r = 0, one;
 
 	lockdep_assert_held(&g->mutex);
+	if (dmrc_mutant("era_not_stored"))
+		return 0;
 	list_for_each_entry(v, &g->volumes, link) {
 		if (!v->active || !v->primary || v->meta_failed || READ_ONCE(v->ceiling) >= era)
 			continue;
@@ -378,8 +380,7 @@ int dmrc_checkpoint(struct dmrc_group *g, struct dmrc_checkpoint *c)
 		era = DMRC_ERA(DMRC_ERA_GENERATION(era), c->n);
 	next = era + 1;
 	/* A number that a power cut could take back must not be used: n+1 is stored before marker n is put. */
-	if (!dmrc_mutant("era_not_stored"))
-		dmrc_group_raise_ceiling(g, next);
+	dmrc_group_raise_ceiling(g, next);
 
 	spin_lock_irq(&g->lock);
 	r = dmrc_put_marker(g, era, next, c);

@@ -244,6 +244,17 @@ void dmrc_stream_stop(struct dmrc_group *g)
 	spin_unlock_irq(&g->lock);
 }
 
+/* group->lock and mutex held. A read for this tag has no record yet. */
+static bool dmrc_copies_under_way(struct dmrc_group *g, u32 tag)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMRC_COPY_SLOTS; i++)
+		if (g->copy[i].state == DMRC_COPY_BUSY && (g->copy[i].tag & tag))
+			return true;
+	return false;
+}
+
 int dmrc_stream_put(struct dmrc_group *g, u32 type, u32 tag, u64 *seq)
 {
 	struct dmrc_record rec = { .type = type, .tag = tag };
@@ -255,6 +266,8 @@ int dmrc_stream_put(struct dmrc_group *g, u32 type, u32 tag, u64 *seq)
 	rec.era = g->era;
 	if (!g->capturing) {
 		ret = -ENOLINK;
+	} else if (type == DMRC_END_OF_COPYING && dmrc_copies_under_way(g, tag)) {
+		ret = -EAGAIN;
 	} else if (!dmrc_ring_reserve(g, 0, 0, keep, &r)) {
 		ret = -EAGAIN;
 	} else {

@@ -252,6 +252,13 @@ uint64_t copy_extents(Agent& agent, uint16_t volume, const std::vector<dmrc_exte
         fail(std::string("copy: ") + strerror(error));
       bytes += part * kSector;
     }
+  // The record stands behind those of all its copies.
+  dmrc_put end{DMRC_END_OF_COPYING, tag, 0};
+  int error;
+  while ((error = agent.try_ioctl(DMRC_IOC_PUT, &end)) == EAGAIN)
+    usleep(200);
+  if (error)
+    fail(std::string("end of copying: ") + strerror(error));
   return bytes;
 }
 

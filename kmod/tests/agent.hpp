@@ -79,7 +79,7 @@ private:
   std::thread thread_;
 };
 
-// Copies all extents of a volume into its replica by copy records while `reader` runs; returns bytes.
+// Copies all extents of a volume by copy records while a reader runs, and puts the end of copying; returns bytes.
 uint64_t copy_extents(Agent& agent, uint16_t volume, const std::vector<dmrc_extent>& extents, uint32_t tag = 1);
 
 } // namespace kt

@@ -101,7 +101,7 @@ void Writers::run(unsigned index) try {
   uint64_t count = 0;
   while (!stop_) {
     if (options_.pace && count % 4 == 0)
-      while (options_.pace->state().data_used > options_.pace->attached().data_bytes / 2)
+      while (!stop_ && options_.pace->state().data_used > options_.pace->attached().data_bytes / 2)
         usleep(200);
     uint64_t length = (random() % options_.max_blocks + 1) * kSector;
     uint64_t offset = random() % ((options_.span - length) / kSector + 1) * kSector;

@@ -172,7 +172,8 @@ struct dmrc_copy {
 	__u32 zero;
 };
 
-/* Put a record of the agent's: end of copying or seal. A seal ends the stream. */
+/* Put a record of the agent's: end of copying or seal. A seal ends the stream. Errors: ENOLINK no stream,
+ * EAGAIN the ring has no room, or (end of copying) copies with this tag are still being read. */
 struct dmrc_put {
 	__u32 type;
 	__u32 tag;
