@@ -228,7 +228,7 @@ TEST_F(Writer, hosts_depend_on_each_other_through_messages) {
   WriteOptions first = options();
   first.hosts = 2;
   first.run = 0x77;
-  first.rate = 4000;
+  first.rate = 2000;
   first.listen = {"unix:" + path("s0")};
   first.peers = {"unix:" + path("s1")};
   WriteOptions second = first;
