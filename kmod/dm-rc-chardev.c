@@ -31,6 +31,12 @@ u32 dmrc_group_flags(struct dmrc_group *g)
 	return flags;
 }
 
+static struct dmrc_group *dmrc_file_group(struct dmrc_file *f)
+{
+	/* pairs with the store at the end of dmrc_attach */
+	return smp_load_acquire(&f->group);
+}
+
 static int dmrc_open(struct inode *inode, struct file *file)
 {
 	struct dmrc_file *f;
@@ -129,7 +135,7 @@ static int dmrc_attach(struct file *file, void __user *arg)
 static long dmrc_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct dmrc_file *f = file->private_data;
-	struct dmrc_group *g = smp_load_acquire(&f->group);
+	struct dmrc_group *g = dmrc_file_group(f);
 	int r;
 
 	if (cmd != DMRC_IOC_ATTACH)
@@ -146,7 +152,7 @@ static long dmrc_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 static __poll_t dmrc_poll(struct file *file, poll_table *wait)
 {
 	struct dmrc_file *f = file->private_data;
-	struct dmrc_group *g = smp_load_acquire(&f->group);
+	struct dmrc_group *g = dmrc_file_group(f);
 	__poll_t mask = 0;
 
 	if (!g)
@@ -162,7 +168,7 @@ static __poll_t dmrc_poll(struct file *file, poll_table *wait)
 static int dmrc_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct dmrc_file *f = file->private_data;
-	struct dmrc_group *g = smp_load_acquire(&f->group);
+	struct dmrc_group *g = dmrc_file_group(f);
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	unsigned long size = vma->vm_end - vma->vm_start, done;
 	bool consumer = offset == PAGE_SIZE && size == PAGE_SIZE;
@@ -198,7 +204,7 @@ static const struct file_operations dmrc_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.poll = dmrc_poll,
 	.mmap = dmrc_mmap,
-	.llseek = no_llseek,
+	.llseek = noop_llseek,
 };
 
 static struct miscdevice dmrc_misc = {

@@ -178,13 +178,17 @@ int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_
 	return 0;
 }
 
-void dmrc_copy_init(struct dmrc_group *g)
+int dmrc_copy_init(struct dmrc_group *g)
 {
 	unsigned int i;
 
+	g->copy = kcalloc(DMRC_COPY_SLOTS, sizeof(*g->copy), GFP_KERNEL);
+	if (!g->copy)
+		return -ENOMEM;
 	for (i = 0; i < DMRC_COPY_SLOTS; i++) {
 		g->copy[i].group = g;
 		g->copy[i].index = i;
 		INIT_WORK(&g->copy[i].work, dmrc_copy_work);
 	}
+	return 0;
 }

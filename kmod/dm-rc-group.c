@@ -59,6 +59,7 @@ static void dmrc_group_free(struct dmrc_group *g)
 	dmrc_ring_free(g->ring);
 	vfree(g->info);
 	vfree(g->consumer);
+	kfree(g->copy);
 	kfree(g);
 }
 
@@ -70,7 +71,7 @@ static struct dmrc_group *dmrc_group_alloc(const char *name, u32 region_sectors)
 		return NULL;
 	g->info = vmalloc_user(PAGE_SIZE);
 	g->consumer = vmalloc_user(PAGE_SIZE);
-	if (!g->info || !g->consumer) {
+	if (!g->info || !g->consumer || dmrc_copy_init(g)) {
 		dmrc_group_free(g);
 		return NULL;
 	}
@@ -88,7 +89,6 @@ static struct dmrc_group *dmrc_group_alloc(const char *name, u32 region_sectors)
 	INIT_WORK(&g->failed_work, dmrc_failed_work);
 	INIT_LIST_HEAD(&g->failed);
 	dmrc_hold_init(g);
-	dmrc_copy_init(g);
 	g->info->abi_version = DMRC_ABI_VERSION;
 	return g;
 }

@@ -115,6 +115,7 @@ int dmrc_ring_make(struct dmrc_group *g, u32 ring_mib, char **error)
 		}
 		mutex_lock(&g->mutex);
 		if (!g->ring) {
+			/* who finds the ring without the mutex (poll) finds it complete */
 			smp_store_release(&g->ring, ring);
 			ring = NULL;
 		}

@@ -112,6 +112,7 @@ enum hrtimer_restart dmrc_wake_timer(struct hrtimer *timer)
 
 	/* First disarm, then wake: a record committed after this arms the timer again. */
 	clear_bit(0, &g->wake_armed);
+	/* pairs with test_and_set_bit in dmrc_ring_notify */
 	smp_mb__after_atomic();
 	dmrc_ring_wake(g);
 	return HRTIMER_NORESTART;
@@ -182,6 +183,7 @@ bool dmrc_ring_readable(struct dmrc_group *g)
 
 	if (!ring || next > READ_ONCE(g->info->reserved))
 		return false;
+	/* B, for the agent */
 	return smp_load_acquire(&ring->records[next & (ring->nr_slots - 1)].seq) == next;
 }
 

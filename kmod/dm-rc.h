@@ -155,7 +155,7 @@ struct dmrc_group {
 	u64 written;			/* likewise */
 	u64 lost_at;
 	const char *lost_why;
-	struct dmrc_copy_slot copy[DMRC_COPY_SLOTS];
+	struct dmrc_copy_slot *copy;	/* DMRC_COPY_SLOTS of them */
 
 	spinlock_t hold_lock ____cacheline_aligned_in_smp;
 	struct rb_root_cached waiting;	/* struct dmrc_io by seq */
@@ -187,7 +187,7 @@ struct dmrc_group {
  *
  *   closed                    0            stable metadata says: closed with this era
  *   opening                   CLOSING      being opened: the next map block written says open
- *   open                      OPEN         stable metadata says open: writes may be captured
+ *   (is) open                 OPEN         stable metadata says so: writes may be captured
  *   being closed              OPEN|CLOSING a flush runs; a write takes CLOSING away again
  */
 #define DMRC_W_OPEN	(1ULL << 63)
@@ -454,7 +454,8 @@ int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era);
 
 /* -- dm-rc-copy.c ---------------------------------------------------------------------------------- */
 
-void dmrc_copy_init(struct dmrc_group *g);
+/* Allocates; freed with the group (kfree of g->copy). */
+int dmrc_copy_init(struct dmrc_group *g);
 /* group->mutex held. Queue one read into a copy slot. */
 int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_copy *req);
 /* Process context, no lock. Lock the range and read, or wait for the range. */

@@ -96,8 +96,10 @@ struct dmrc_consumer_page {
 #define DMRC_STATE_ALONE (1 << 3) /* the deadline passed: they no longer wait */
 #define DMRC_STATE_PRIMARY (1 << 4) /* the group's volumes are primary (else secondary) */
 
-/* Attach this file to a group. Errors: ENOENT no such group, EBUSY another file has it,
- * EPROTONOSUPPORT another ABI version, EALREADY this file is attached. */
+/*
+ * Attach this file to a group. Errors: ENOENT no such group, EBUSY another file has it,
+ * EPROTONOSUPPORT another ABI version, EALREADY this file is attached.
+ */
 struct dmrc_attach {
 	__u32 abi_version; /* in: DMRC_ABI_VERSION; out: the kernel's */
 	__u32 state; /* out: DMRC_STATE_* */
@@ -125,9 +127,11 @@ struct dmrc_start {
 	__u64 zero[2];
 };
 
-/* Records up to `acked` are on stable storage at the sync site. Until the clock CLOCK_BOOTTIME
+/*
+ * Records up to `acked` are on stable storage at the sync site. Until the clock CLOCK_BOOTTIME
  * reads alone_after_ns no write completes without its acknowledgement (sync mode); the agent hands a later
- * deadline over with every acknowledgement and with every answered challenge. */
+ * deadline over with every acknowledgement and with every answered challenge.
+ */
 struct dmrc_ack {
 	__u64 acked;
 	__u64 alone_after_ns; /* 0: keep the last one */
@@ -147,10 +151,12 @@ struct dmrc_sync {
 	__u64 zero;
 };
 
-/* Put marker n and end era n; n must be the current n or above. max_hold_us 0: a copyset of one group,
+/*
+ * Put marker n and end era n; n must be the current n or above. max_hold_us 0: a copyset of one group,
  * marker and verdict `held` in one step; else completions of later writes are withheld
  * until DMRC_IOC_LIFT or the cap. Errors: EINVAL n too low, ENOLINK no stream, EAGAIN the ring has no room
- * for marker and verdict (free some), EOPNOTSUPP. */
+ * for marker and verdict (free some), EOPNOTSUPP.
+ */
 struct dmrc_checkpoint {
 	__u64 n; /* in: 0 means the current n; out: the n that was put */
 	__u64 max_hold_us;
@@ -160,9 +166,11 @@ struct dmrc_checkpoint {
 	__u64 zero[3];
 };
 
-/* Queue one read of [sector, sector + sectors) into a copy slot; it appears as a copy record with the era
+/*
+ * Queue one read of [sector, sector + sectors) into a copy slot; it appears as a copy record with the era
  * of its region (or as a `failed` record with this tag and data_pos 0 when it can't be read).
- * Errors: EAGAIN no copy slot free, EINVAL crosses a region, ENOLINK no stream, EBUSY volume suspended. */
+ * Errors: EAGAIN no copy slot free, EINVAL crosses a region, ENOLINK no stream, EBUSY volume suspended.
+ */
 struct dmrc_copy {
 	__u64 sector;
 	__u32 sectors;
@@ -172,8 +180,10 @@ struct dmrc_copy {
 	__u32 zero;
 };
 
-/* Put a record of the agent's: end of copying or seal. A seal ends the stream. Errors: ENOLINK no stream,
- * EAGAIN the ring has no room, or (end of copying) copies with this tag are still being read. */
+/*
+ * Put a record of the agent's: end of copying or seal. A seal ends the stream. Errors: ENOLINK no stream,
+ * EAGAIN the ring has no room, or (end of copying) copies with this tag are still being read.
+ */
 struct dmrc_put {
 	__u32 type;
 	__u32 tag;
@@ -186,8 +196,10 @@ struct dmrc_extent {
 	__u64 era; /* dirty: highest era in it, DMRC_ERA_OPEN when open; settle: the era to close with */
 };
 
-/* Extents of a volume whose regions are open or have an era > since. Adjacent regions are merged when
- * their eras are equal. Call again with start_sector = next_sector until it is ~0. */
+/*
+ * Extents of a volume whose regions are open or have an era > since. Adjacent regions are merged when
+ * their eras are equal. Call again with start_sector = next_sector until it is ~0.
+ */
 struct dmrc_dirty {
 	__u64 since; /* an era; 0 and not ever written regions (era 0) are never reported */
 	__u64 start_sector;
