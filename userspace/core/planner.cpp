@@ -215,7 +215,7 @@ Plan plan_takeover(const PlanInput& input) {
   for (const HoldsMore& other : plan.others) {
     const auto node = std::find_if(input.nodes.begin(), input.nodes.end(),
                                    [&](const NodeKnowledge& each) { return each.node == other.node; });
-    if (!node->reachable || named(input.accept_loss_of, *node) || input.force)
+    if (!node->reachable || named(input.accept_loss_of, *node))
       continue;
     refuse(other.text, "take over at " + other.node + ", or accept it with --accept-loss-of " + other.site,
            true);
