@@ -25,8 +25,7 @@ void Cluster::write_completed(Host& at, const HostWrite& write, Completion why) 
     counters_.add("writes acknowledged");
   else if (why == Completion::Alone)
     counters_.add("writes alone");
-  const auto id = at.target().stream().value ? at.target().stream() : at.target().read_stream();
-  ghost_.completed(at.target().lineage_id(), write.seq ? write.stream : id, write.seq);
+  ghost_.completed(at.target().lineage_id(), write.stream, write.seq);
   for (auto& copy : hosts_) {
     const auto& state = copy->journal().state();
     if (copy->number() == at.number() || state.role == format::Role::Primary || state.current.value == 0)
@@ -70,8 +69,8 @@ void Cluster::check_current(Host& copy) {
     return;
   for (const auto& other : hosts_)
     if (other->number() != copy.number() && other->journal().state().role == format::Role::Secondary &&
-        other->journal().durable(status.stream) > has)
-      throw Violation("10", other->name() + " holds " + of(status.stream, other->journal().durable(status.stream)) +
+        other->journal().newest_held(status.stream) > has)
+      throw Violation("10", other->name() + " holds " + of(status.stream, other->journal().newest_held(status.stream)) +
                                 " while the current copy " + copy.name() + " holds only " + std::to_string(has));
 }
 

@@ -27,6 +27,21 @@ bool Journal::append(Message message) {
   return true;
 }
 
+bool Journal::contiguous(const format::RecordsMessage& message) const {
+  for (auto operation = pending_.rbegin(); operation != pending_.rend(); ++operation) {
+    if (operation->append)
+      return operation->append->stream == message.stream &&
+             operation->append->records.back().seq + 1 == message.records.front().seq;
+    if (operation->change.begin)
+      return operation->change.begin->stream == message.stream &&
+             operation->change.begin->first == message.records.front().seq;
+    if (operation->change.empty)
+      return false;
+  }
+  return !segments_.empty() && segments_.back().stream == message.stream &&
+         segments_.back().last() + 1 == message.records.front().seq;
+}
+
 void Journal::store(format::GroupState state, core::JournalChange change, std::function<void()> done) {
   pending_.push_back(
       {nullptr, std::make_shared<format::GroupState>(std::move(state)), change, std::move(done)});
@@ -161,6 +176,13 @@ const format::Record* Journal::find(StreamId stream, Seq seq) const {
 Seq Journal::durable(StreamId stream) const {
   for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment)
     if (segment->stream == stream)
+      return segment->last();
+  return 0;
+}
+
+Seq Journal::newest_held(StreamId stream) const {
+  for (auto segment = segments_.rbegin(); segment != segments_.rend(); ++segment)
+    if (segment->stream == stream && !segment->records.empty())
       return segment->last();
   return 0;
 }

@@ -36,6 +36,7 @@ public:
   // runs; it says how many operations the commit takes, end_commit() makes them durable.
   // False: no room, nothing was taken.
   bool append(Message message);
+  bool contiguous(const format::RecordsMessage& message) const; // with what was appended before
   void store(format::GroupState state, core::JournalChange change, std::function<void()> done);
   void trim(StreamId stream, Seq through);
   bool busy() const { return committing_ > 0; }
@@ -58,6 +59,7 @@ public:
   const std::deque<Segment>& segments() const { return segments_; }
   const format::Record* find(StreamId stream, Seq seq) const;
   Seq durable(StreamId stream) const; // 0: not held
+  Seq newest_held(StreamId stream) const; // of a record that is there, 0: none
   core::JournalIndex index() const;
   core::JournalSpace space() const;
   // Used by what is stable and by what is under way.

@@ -102,6 +102,7 @@ void SimTarget::reserve_write(HostWrite& write) {
     word.closing = false;
   for (std::uint32_t b = 0; b < write.blocks; ++b)
     logical_[block_index(write.volume, write.block + b)] = write.payload.values[b];
+  write.stream = read_stream_; // uncaptured: after it
   if (!capturing_)
     return;
   const bool data = write.type == format::RecordType::Write;

@@ -74,8 +74,11 @@ void SourceAgent::link_down(int peer, const std::string& reason) {
 
 void SourceAgent::arrive(int peer, const Packet& packet) {
   const auto* message = std::get_if<format::GroupMessage>(&packet);
-  if (!message)
-    return; // records or damage on the way to a source: its link layer refuses them
+  if (!message) { // what its link layer refuses
+    host_.count("damaged frame");
+    host_.cluster().wire(host_.number(), peer).close(host_.number(), "a damaged frame");
+    return;
+  }
   if (const auto* generation = std::get_if<format::GenerationMessage>(message); generation || std::holds_alternative<format::HelloMessage>(*message))
     heard_ = true;
   step(MessageArrived{static_cast<core::LinkSlot>(peer), *message});
@@ -269,7 +272,7 @@ void SourceAgent::act(const SpillRecords& action) {
   if (message->records.empty())
     return;
   host_.count("spilled");
-  if (host_.journal().append(message)) {
+  if (host_.journal().contiguous(*message) && host_.journal().append(message)) {
     host_.kick_journal();
     return;
   }
