@@ -126,6 +126,15 @@ void Target::Parts::on_attach(const format::AttachMessage& message) {
   const std::uint64_t need = message.copy_bytes + message.copy_bytes / 10;
   const bool gathers = used + need <= space.capacity_bytes;
   const bool blank = state.position.lineage.empty();
+  if (keep && !gathers && !spoilt) {
+    // What the draft holds already leaves no room for the rest: the next attempt gathers anew, less of it.
+    state.draft.reset();
+    JournalChange change;
+    change.empty = true;
+    store(change);
+    forget_journal();
+    return refuse("the draft that was kept fills the copy's journal", "the resync starts anew by itself");
+  }
   if (!blank && !spoilt && !gathers && !config.in_place_allowed)
     return refuse(
         "the resync needs about " + std::to_string(need >> 20) + " MiB of journal, the copy's journal has " +
