@@ -66,18 +66,27 @@ public:
     enqueue(control::encode_error(error));
   }
 
-  // From the sink: an answer of the running call. The last one frees the place for the next call.
+  // From the sink: an answer of the running call. The last one frees the place for the next call. The handler
+  // is in the midst of something: nothing here calls back into it at once.
   void answer(std::string message, bool continues) {
     if (continues && queued_bytes_ > stream_backlog_max) {
-      log::warning("control socket: a client does not read its stream: hung up");
-      close();
+      if (!std::exchange(too_slow_, true)) {
+        log::warning("control socket: a client does not read its stream: hung up");
+        asio::post(socket_.get_executor(), [self = shared_from_this()] { self->close(); });
+      }
       return;
     }
-    if (!continues)
-      call_ = nullptr;
     enqueue(std::move(message));
-    if (!continues && !dispatching_)
-      next_call();
+    if (continues)
+      return;
+    busy_ = false;
+    if (dispatching_)
+      return;
+    next_is_due_ = true;
+    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+      self->next_is_due_ = false;
+      self->next_call();
+    });
   }
 
   std::size_t backlog() const { return queued_bytes_; }
@@ -89,7 +98,7 @@ public:
     error_code ignored;
     socket_.close(ignored);
     const auto self = shared_from_this();
-    if (const auto call = std::exchange(call_, nullptr))
+    if (const auto call = call_.lock())
       call->hang_up();
     if (const auto listener = listener_.lock())
       listener->forget(self);
@@ -119,7 +128,7 @@ private:
     if (error != asio::error::eof)
       return close();
     ended_ = true;
-    if (!call_ && queue_.empty())
+    if (is_done())
       return close();
     socket_.async_wait(Local::socket::wait_error, [self = shared_from_this()](error_code) { self->close(); });
     pollfd gone{socket_.native_handle(), 0, 0};
@@ -127,15 +136,18 @@ private:
       close();
   }
 
+  // Nothing to do and nothing to come.
+  bool is_done() const { return ended_ && !busy_ && !next_is_due_ && queue_.empty(); }
+
   // Takes calls out of the input one by one, each when the one before is answered.
   void next_call() {
-    while (!closed_ && !call_) {
+    while (!closed_ && !busy_) {
       const auto end = input_.find('\0', searched_);
       if (end == std::string::npos) {
         searched_ = input_.size();
         if (input_.size() > control::request_bytes_max)
           close();
-        else if (ended_ && queue_.empty())
+        else if (is_done())
           close();
         return;
       }
@@ -169,7 +181,7 @@ private:
                         self->queue_.pop_front();
                         if (!self->queue_.empty())
                           self->write();
-                        else if (self->ended_ && !self->call_)
+                        else if (self->is_done())
                           self->close();
                       });
   }
@@ -181,8 +193,12 @@ private:
   std::size_t searched_ = 0; // no NUL in input_ before this
   std::deque<std::string> queue_;
   std::size_t queued_bytes_ = 0;
-  std::shared_ptr<control::PendingCall> call_; // the one that is not answered yet
+  // The last call. Weak: when the handler drops its last copy unanswered, the call must notice.
+  std::weak_ptr<control::PendingCall> call_;
+  bool busy_ = false; // call_ is not answered yet
   bool dispatching_ = false;
+  bool next_is_due_ = false; // next_call is on its way through the executor
+  bool too_slow_ = false;
   bool ended_ = false; // the client sends no more
   bool closed_ = false;
 };
@@ -194,13 +210,10 @@ public:
   explicit ConnectionSink(std::weak_ptr<Connection> connection) : connection_(std::move(connection)) {}
 
   void send(control::Json parameters, bool continues) override {
-    if (const auto connection = connection_.lock()) {
-      answered_ = answered_ || !continues;
+    if (const auto connection = connection_.lock())
       connection->answer(control::encode_reply(parameters, continues), continues);
-    }
   }
   void fail(const Error& error) override {
-    answered_ = true;
     if (const auto connection = connection_.lock())
       connection->answer(control::encode_error(error), false);
   }
@@ -208,11 +221,9 @@ public:
     const auto connection = connection_.lock();
     return connection ? connection->backlog() : 0;
   }
-  bool answered() const { return answered_; }
 
 private:
   std::weak_ptr<Connection> connection_;
-  bool answered_ = false;
 };
 
 // Who is at the other end? Nothing when it may ask; else what it is told.
@@ -256,13 +267,11 @@ void Connection::dispatch(const std::string& message) {
   Result<control::CallMessage> call = control::decode_call(message);
   if (!call)
     return enqueue(control::encode_error(call.error()));
-  const auto sink = std::make_shared<ConnectionSink>(weak_from_this());
   dispatching_ = true; // an answer given at once must not start the next call inside this one
-  auto pending = control::dispatch(listener->handler(), control::Caller::LocalRoot, call->method,
-                                   call->parameters, call->more, sink);
+  busy_ = true;
+  call_ = control::dispatch(listener->handler(), control::Caller::LocalRoot, call->method, call->parameters,
+                            call->more, std::make_shared<ConnectionSink>(weak_from_this()));
   dispatching_ = false;
-  if (!sink->answered() && !closed_)
-    call_ = std::move(pending);
 }
 
 Status ControlServer::Listener::open(const std::string& path) {

@@ -30,6 +30,7 @@ public:
   control::ListReply topology;
   control::TakeoverReply plan;                  // of a dry run
   std::vector<control::TakeoverReply> progress; // of the real one; the last is the last answer
+  bool drop_version = false;                    // forgets the call
   bool hold_version = false;                    // never answers `version`
 
   FakeAgent() {
@@ -90,6 +91,10 @@ public:
     const std::lock_guard lock(mutex_);
     return calls_;
   }
+  void answer_held() { // on the agent's thread
+    for (const auto& reply : std::exchange(held_, {}))
+      reply(control::VersionReply{"0.1.0", "pa", "near", 1, "1.0.0", control::status_schema});
+  }
   // Waits until `count` streams were hung up by their clients; false after ten seconds.
   bool wait_gone(int count) const {
     std::unique_lock lock(mutex_);
@@ -98,6 +103,8 @@ public:
 
   void version(const control::VersionRequest& request, control::Reply<control::VersionReply> reply) override {
     note(request);
+    if (drop_version)
+      return;
     if (hold_version)
       held_.push_back(reply);
     else
@@ -182,7 +189,7 @@ private:
       return;
     reply.progress(reports[std::min(index, reports.size() - 1)]);
     if (silent)
-      return;
+      return silent_.push_back(reply);
     const auto timer = std::make_shared<boost::asio::steady_timer>(*context_, report_every);
     timer->async_wait([this, timer, reply, index](const boost::system::error_code& stopped) {
       if (!stopped)
@@ -200,6 +207,7 @@ private:
   std::unique_ptr<io::ControlServer> server_;
   std::thread thread_;
   std::vector<control::Reply<control::VersionReply>> held_;
+  std::vector<control::Reply<control::StatusReply>> silent_;
   std::set<std::string> made_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

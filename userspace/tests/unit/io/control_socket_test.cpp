@@ -129,6 +129,31 @@ TEST_F(Socket, a_deadline_ends_a_call_that_is_not_answered) {
             ErrorCode::Unreachable);
 }
 
+TEST_F(Socket, a_call_that_the_agent_forgets_is_answered_all_the_same) {
+  agent.on_thread([&] { agent.drop_version = true; });
+  ControlClient client = connect();
+  const auto reply = client.call<control::VersionReply>(control::VersionRequest{}, Clock::now() + 10s);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, ErrorCode::Failed);
+  EXPECT_TRUE(client.call<control::ListReply>(control::ListRequest{}));
+}
+
+TEST_F(Socket, an_answer_that_comes_later_lets_the_next_call_in) {
+  agent.on_thread([&] { agent.hold_version = true; });
+  RawClient client(agent.socket());
+  const std::string nul(1, '\0');
+  ASSERT_TRUE(client.say(R"({"method":"version"})" + nul + R"({"method":"list"})" + nul));
+  client.end();
+  while (agent.calls().empty())
+    std::this_thread::yield();
+  agent.on_thread([] {}); // whatever was sent along has been read by now
+  EXPECT_EQ(agent.calls().size(), 1u);
+  agent.on_thread([&] { agent.answer_held(); });
+  const std::string answers = client.hear_all();
+  EXPECT_EQ(count_nul(answers), 2u) << answers;
+  EXPECT_EQ(agent.calls().size(), 2u);
+}
+
 TEST_F(Socket, calls_sent_at_once_are_answered_in_order_and_a_half_closed_client_gets_all_answers) {
   RawClient client(agent.socket());
   const std::string nul(1, '\0');
