@@ -12,15 +12,21 @@ public:
   AsioFdWatch(const Executor& executor, int own_fd) : descriptor_(executor, own_fd) {}
 
   void arm(std::function<void()> readable) override {
-    descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                           [readable = std::move(readable),
-                            alive = std::weak_ptr<bool>(alive_)](const boost::system::error_code& error) {
-                             if (!error && alive.lock())
-                               readable();
-                           });
+    wait(boost::asio::posix::stream_descriptor::wait_read, std::move(readable));
+  }
+  void arm_urgent(std::function<void()> urgent) override {
+    wait(boost::asio::posix::stream_descriptor::wait_error, std::move(urgent));
   }
 
 private:
+  void wait(boost::asio::posix::stream_descriptor::wait_type what, std::function<void()> function) {
+    descriptor_.async_wait(what, [function = std::move(function), alive = std::weak_ptr<bool>(alive_)](
+                                     const boost::system::error_code& error) {
+      if (!error && alive.lock())
+        function();
+    });
+  }
+
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   boost::asio::posix::stream_descriptor descriptor_;
 };

@@ -17,6 +17,9 @@ public:
   virtual ~FdWatch() = default;
   // One call of `readable` at the next readiness; never after destruction.
   virtual void arm(std::function<void()> readable) = 0;
+  // Likewise for what poll calls POLLPRI (of a ring: the group's state has changed; asking for the state ends
+  // it).
+  virtual void arm_urgent(std::function<void()> urgent) = 0;
 };
 
 } // namespace rc::io

@@ -13,6 +13,8 @@
 
 namespace rc::io {
 
+// A group of secondaries has no ring: all are 0 but region_sectors. Attach again when its first primary was
+// loaded.
 struct RingGeometry {
   std::uint32_t slots = 0;
   std::uint64_t data_bytes = 0;
@@ -39,11 +41,14 @@ public:
   // the stream.
   virtual Result<Era> start(StreamId stream) = 0;
   virtual Status stop() = 0;
-  // Of the stream that is read: known from attach or start.
+  // Of the stream that is read, from attach or start. 0: at attach none ran; records of an ended one may
+  // still be there.
   virtual StreamId stream() const = 0;
   // Where reading begins: freed + 1 at attach, or the first seq after start.
   virtual Seq first_unread() const = 0;
 
+  // Highest seq given out: records up to it are or soon will be committed.
+  virtual Seq reserved() const = 0;
   // Is the record committed? Then it is copied to `record` (CRCs are still 0) and stays in place until
   // set_freed passes it.
   virtual bool load(Seq seq, format::Record& record) const = 0;
@@ -54,7 +59,9 @@ public:
   // All up to it were read: poll_fd() is readable again when a later one is there.
   virtual void set_read(Seq read) = 0;
 
-  // Readable when something waits as asked for; to be watched with FdWatch.
+  // Readable (POLLIN) while a record beyond set_read() is committed, urgent (POLLPRI) while the group's state
+  // has changed since state() was called last; to be watched with FdWatch. For records it wakes only as
+  // request_wakeup() asked.
   virtual int poll_fd() const = 0;
   // Wake the poller when so many records wait or 1 ms after the first one. Look once more at the ring after
   // calling it.
@@ -76,7 +83,7 @@ public:
 // Both faces of one attached group.
 class Ring : public RingSource, public VolumeControl {};
 
-// NotFound: no such group (no volume loaded). Refused: another process has it. Failed: ABI version, mmap.
+// NotFound: no such group (no volume loaded), no module. Refused: another process has it. Failed: ABI, mmap.
 Result<std::shared_ptr<Ring>> attach_ring(const std::string& group,
                                           const std::string& device = "/dev/remotecopy");
 
@@ -86,7 +93,7 @@ Result<std::shared_ptr<Ring>> attach_ring(const std::string& group,
 Result<format::RecordsMessage> take_records(const RingSource& ring, Seq from, std::size_t max_bytes,
                                             std::size_t max_records);
 
-// Open for writing, and refuse what is not there yet: the group appears with its first volume.
+// Is the kernel module loaded?
 bool ring_device_present(const std::string& device = "/dev/remotecopy");
 
 } // namespace rc::io
