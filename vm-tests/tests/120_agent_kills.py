@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""kill -9 of each agent, again and again under load: nothing is lost, nothing is resynchronised, every round moved
+records."""
+
+import time
+
+import pytest
+
+from lib import oracle, sites
+
+ROUNDS = 20
+
+
+@pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True)
+def test_killed_agents_lose_nothing_and_resynchronise_nothing(lab):
+    group = sites.set_up(lab)
+    group.wait_protected()
+    writers = oracle.Writers(lab, "primary1", rate=400)
+    before = 0
+    for number in range(ROUNDS):
+        for name in lab.names:
+            node = lab[name]
+            pid = node.sh("systemctl show -p MainPID --value rcagent")
+            assert pid != "0"
+            node.exec(f"kill -9 {pid}")
+            deadline = time.monotonic() + 30
+            while node.sh("systemctl show -p MainPID --value rcagent") in ("0", pid):
+                assert time.monotonic() < deadline, f"round {number}: rcagent on {name} did not come back"
+                time.sleep(0.1)
+        group.wait_protected(timeout=90)
+        now = writers.logged()["acknowledged"]
+        assert now > before, f"round {number} moved no record"
+        before = now
+    assert before > ROUNDS * 50
+    events = group.rcctl("primary1", "events", "--json").out
+    assert "state pending" not in events, "a killed agent caused a resync"
+    writers.stop()
+    lab["primary1"].power_cut()
+    assert group.takeover("sync1", "--force")["complete"]
+    assert writers.verify(lab["sync1"], acknowledged_all=True)["lost"] == 0
