@@ -406,7 +406,13 @@ bool Cluster::converged(std::string& why) {
     const bool synchronous = link.mode == core::LinkMode::Sync;
     if (link.state != core::PairState::Duplex || state.draft || state.position.lineage != status.lineage ||
         (synchronous && link.sync != core::SyncPhase::Current)) {
-      why = copy.name() + " is " + core::to_string(link.state) + (synchronous ? std::string(", sync ") + core::to_string(link.sync) : "") + ": " + link.reason;
+      why = copy.name() + " is " + core::to_string(link.state) + (synchronous ? std::string(", sync ") + core::to_string(link.sync) : "") + ": " + link.reason +
+            " (sent " + std::to_string(link.sent) + ", durable " + std::to_string(link.durable) + ", read " +
+            std::to_string(status.read) + ", freed " + std::to_string(status.freed) +
+            (status.spilling ? ", spilling" : "") + (link.from_spill ? ", from spill" : "") +
+            (link.connected ? "" : ", not connected") + (link.attached ? "" : ", not attached") + ", complete " +
+            to_string(link.complete) + ", copied " + std::to_string(link.copy_done_bytes) + " of " +
+            std::to_string(link.copy_total_bytes) + ", its journal " + std::to_string(link.peer_journal_used) + ")";
       return false;
     }
     if (link.complete < Era{status.era.value - 2}) {

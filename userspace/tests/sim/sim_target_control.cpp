@@ -165,10 +165,8 @@ void SimTarget::close_later() {
   closer_running_ = true;
   environment_.later(settings_.close_every, [this] {
     closer_running_ = false;
-    if (role_ == Role::Primary) {
+    if (role_ == Role::Primary)
       close();
-      close_later();
-    }
   });
 }
 
@@ -188,14 +186,18 @@ void SimTarget::close() {
       word.closing = true;
       picked = true;
     }
-  if (!picked)
+  if (!picked) {
+    close_later();
     return;
+  }
   const bool flush = environment_.mutation() != ModelMutation::CloseWithoutFlush;
   environment_.later(flush ? environment_.flush_time() : 0, [this, flush, begun = disk_.begin_flush()] {
     if (flush)
       disk_.end_flush(begun);
-    if (role_ == Role::Primary)
-      map_.close_picked(nullptr);
+    if (role_ != Role::Primary)
+      return;
+    map_.close_picked(nullptr);
+    close_later(); // never two at a time
   });
 }
 
