@@ -140,7 +140,7 @@ void Faults::strike(Fault fault) {
     break;
   case Fault::Break: wire.break_off(); break;
   case Fault::Slow: {
-    wire.set_speed(0.0005 + 0.01 * random.unit());
+    wire.set_speed(0.002 + 0.02 * random.unit());
     cluster_.scheduler().after(moment, [&wire] { wire.set_speed(1); });
     break;
   }

@@ -141,6 +141,13 @@ void Wire::break_off() {
   }
 }
 
+void Wire::set_speed(double factor) {
+  speed_factor_ = factor;
+  const Time late = scheduler_.now() + second;
+  if (ends_[0].busy_until > late || ends_[1].busy_until > late)
+    break_off();
+}
+
 void Wire::agent_died(int host, bool power) {
   const int own = which(host);
   if (!ends_[own].up)

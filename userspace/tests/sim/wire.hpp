@@ -45,9 +45,9 @@ public:
   void agent_died(int host, bool power);  // power: the peer hears nothing, it must find out
   void heal() {
     ends_[0].stalled_until = ends_[1].stalled_until = 0;
-    speed_factor_ = 1;
+    set_speed(1);
   }
-  void set_speed(double factor) { speed_factor_ = factor; }
+  void set_speed(double factor); // what waits for a slow line does not wait on when it is fast again
 
 private:
   struct OnTheWay {
