@@ -195,7 +195,7 @@ int dmrc_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 		spin_lock_irqsave(&g->hold_lock, flags);
 		list_add_tail(&io->range.entry, &g->failed);
 		spin_unlock_irqrestore(&g->hold_lock, flags);
-		queue_work(system_highpri_wq, &g->failed_work);
+		queue_work(dmrc_hold_wq, &g->failed_work);
 		return DM_ENDIO_INCOMPLETE;
 	}
 	if (!*error && dmrc_hold_write(g, io, error))

@@ -84,7 +84,7 @@ static void dmrc_copy_endio(struct bio *bio)
 {
 	struct dmrc_copy_slot *slot = container_of(bio, struct dmrc_copy_slot, bio);
 
-	queue_work(system_unbound_wq, &slot->work);
+	queue_work(dmrc_lazy_wq, &slot->work);
 }
 
 void dmrc_copy_run(struct dmrc_copy_slot *slot)
@@ -132,7 +132,8 @@ static struct dmrc_copy_slot *dmrc_copy_take(struct dmrc_group *g)
 	return NULL;
 }
 
-int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_copy *req)
+int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_copy *req,
+		    struct dmrc_copy_slot **result)
 {
 	u64 last = req->sector + req->sectors - 1;
 	struct dmrc_copy_slot *slot = NULL;
@@ -174,7 +175,7 @@ int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_
 	slot->range.last = last;
 	slot->range.is_copy = true;
 	INIT_LIST_HEAD(&slot->range.waiters);
-	dmrc_copy_run(slot);
+	*result = slot;
 	return 0;
 }
 

@@ -51,7 +51,7 @@ static void dmrc_ceiling_work(struct work_struct *work)
 void dmrc_group_changed(struct dmrc_group *g)
 {
 	WRITE_ONCE(g->changes, READ_ONCE(g->changes) + 1);
-	queue_work(system_unbound_wq, &g->event_work);
+	queue_work(dmrc_lazy_wq, &g->event_work);
 }
 
 static void dmrc_group_free(struct dmrc_group *g)

@@ -126,7 +126,7 @@ static enum hrtimer_restart dmrc_deadline(struct hrtimer *timer)
 {
 	struct dmrc_group *g = container_of(timer, struct dmrc_group, deadline);
 
-	queue_work(system_highpri_wq, &g->alone_work);
+	queue_work(dmrc_hold_wq, &g->alone_work);
 	return HRTIMER_NORESTART;
 }
 
@@ -388,7 +388,7 @@ int dmrc_checkpoint(struct dmrc_group *g, struct dmrc_checkpoint *c)
 	if (!r) {
 		dmrc_ring_wake(g);
 		if (dmrc_ceiling_low(g, next + DMRC_CEILING_LOW))
-			queue_work(system_unbound_wq, &g->ceiling_work);
+			queue_work(dmrc_lazy_wq, &g->ceiling_work);
 	}
 	return r;
 }

@@ -75,6 +75,7 @@ static int dmrc_ioc_checkpoint(struct dmrc_group *g, void __user *arg)
 
 static int dmrc_ioc_copy(struct dmrc_group *g, void __user *arg)
 {
+	struct dmrc_copy_slot *slot;
 	struct dmrc_vol *v;
 	struct dmrc_copy c;
 	int r = -ENODEV;
@@ -87,8 +88,10 @@ static int dmrc_ioc_copy(struct dmrc_group *g, void __user *arg)
 	mutex_lock(&g->mutex);
 	v = dmrc_volume_find(g, c.volume);
 	if (v)
-		r = dmrc_copy_start(g, v, &c);
+		r = dmrc_copy_start(g, v, &c, &slot);
 	mutex_unlock(&g->mutex);
+	if (!r)
+		dmrc_copy_run(slot);
 	return r;
 }
 

@@ -24,15 +24,33 @@ bool dmrc_mutant(const char *name)
 }
 #endif
 
+struct workqueue_struct *dmrc_hold_wq;
+struct workqueue_struct *dmrc_lazy_wq;
+
 static int __init dmrc_init(void)
 {
-	int r = dmrc_chardev_init();
+	int r = -ENOMEM;
 
-	if (r)
+	dmrc_hold_wq = alloc_workqueue("dm-rc-hold", WQ_MEM_RECLAIM | WQ_HIGHPRI | WQ_UNBOUND, 0);
+	if (!dmrc_hold_wq)
 		return r;
+	dmrc_lazy_wq = alloc_workqueue("dm-rc-lazy", WQ_UNBOUND, 0);
+	if (!dmrc_lazy_wq)
+		goto out_with_hold;
+	r = dmrc_chardev_init();
+	if (r)
+		goto out_with_lazy;
 	r = dmrc_target_init();
 	if (r)
-		dmrc_chardev_exit();
+		goto out_with_chardev;
+	return 0;
+
+out_with_chardev:
+	dmrc_chardev_exit();
+out_with_lazy:
+	destroy_workqueue(dmrc_lazy_wq);
+out_with_hold:
+	destroy_workqueue(dmrc_hold_wq);
 	return r;
 }
 
@@ -40,6 +58,8 @@ static void __exit dmrc_exit(void)
 {
 	dmrc_target_exit();
 	dmrc_chardev_exit();
+	destroy_workqueue(dmrc_lazy_wq);
+	destroy_workqueue(dmrc_hold_wq);
 }
 
 module_init(dmrc_init);

@@ -170,6 +170,9 @@ static void dmrc_meta_opened(struct dmrc_vol *v, u64 block)
 		if ((v->map.words[r] & (DMRC_W_OPEN | DMRC_W_CLOSING)) != DMRC_W_CLOSING)
 			continue;
 		v->map.words[r] ^= DMRC_W_OPEN | DMRC_W_CLOSING;
+		/* The write that asked for it must find it open: the closer leaves it alone once. */
+		if (v->primary)
+			v->map.words[r] |= DMRC_W_TOUCHED;
 		v->nr_open++;
 		__set_bit(block, v->map.open_blocks);
 	}
@@ -327,7 +330,6 @@ static int dmrc_meta_format(struct dmrc_vol *v)
 	v->super.region_sectors = v->region_sectors;
 	v->super.ceiling = DMRC_ERA(0, 1);
 	spin_lock_irq(&v->lock);
-	memset(v->map.words, 0, v->map.nr_regions * sizeof(u64));
 	bitmap_fill(v->map.dirty_blocks, v->map.nr_blocks);
 	spin_unlock_irq(&v->lock);
 	r = dmrc_meta_write_dirty(v);

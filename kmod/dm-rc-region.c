@@ -26,6 +26,13 @@ int dmrc_map_alloc(struct dmrc_map *map, sector_t sectors, u32 region_sectors)
 	return -ENOMEM;
 }
 
+void dmrc_map_clear(struct dmrc_map *map)
+{
+	memset(map->words, 0, map->nr_regions * sizeof(u64));
+	bitmap_zero(map->open_blocks, map->nr_blocks);
+	bitmap_zero(map->dirty_blocks, map->nr_blocks);
+}
+
 void dmrc_map_free(struct dmrc_map *map)
 {
 	kvfree(map->words);
@@ -231,6 +238,8 @@ void dmrc_close_work(struct work_struct *work)
 {
 	struct dmrc_vol *v = container_of(to_delayed_work(work), struct dmrc_vol, close_work);
 
+	if (READ_ONCE(v->stopping))
+		return;
 	if (v->meta_failed) {
 		/* Try to leave a word on the metadata device: what it says about regions is not true any more. */
 		mutex_lock(&v->meta);
@@ -241,7 +250,7 @@ void dmrc_close_work(struct work_struct *work)
 		dmrc_close(v, xchg(&v->close_now, false));
 	}
 	if (!READ_ONCE(v->stopping))
-		queue_delayed_work(system_unbound_wq, &v->close_work, msecs_to_jiffies(dmrc_close_ms));
+		queue_delayed_work(dmrc_lazy_wq, &v->close_work, msecs_to_jiffies(dmrc_close_ms));
 }
 
 void dmrc_regions_close_all(struct dmrc_vol *v)

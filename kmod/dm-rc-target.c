@@ -211,6 +211,20 @@ static int dmrc_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	return 0;
 }
 
+/* group->mutex held, no I/O under way. Whoever brings the volume back reads its metadata again. */
+static void dmrc_leave(struct dmrc_vol *v)
+{
+	struct dmrc_group *g = v->group;
+
+	v->active = NULL;
+	v->loaded = false;
+	spin_lock_irq(&g->lock);
+	g->primaries -= v->primary;
+	spin_unlock_irq(&g->lock);
+	v->primary = false;
+	dmrc_group_changed(g);
+}
+
 static void dmrc_dtr(struct dm_target *ti)
 {
 	struct dmrc_target *t = ti->private;
@@ -218,17 +232,8 @@ static void dmrc_dtr(struct dm_target *ti)
 	struct dmrc_group *g = v->group;
 
 	mutex_lock(&g->mutex);
-	if (v->active == t) {
-		/* The volume leaves: whoever brings it back reads its metadata again. */
-		v->active = NULL;
-		v->loaded = false;
-		v->data = NULL;
-		spin_lock_irq(&g->lock);
-		g->primaries -= v->primary;
-		spin_unlock_irq(&g->lock);
-		v->primary = false;
-		dmrc_group_changed(g);
-	}
+	if (v->active == t)
+		dmrc_leave(v);
 	mutex_unlock(&g->mutex);
 	dmrc_target_free(t);
 }
@@ -262,7 +267,7 @@ static void dmrc_run(struct dmrc_vol *v)
 	spin_lock_irq(&v->lock);
 	v->stopping = false;
 	spin_unlock_irq(&v->lock);
-	queue_delayed_work(system_unbound_wq, &v->close_work, msecs_to_jiffies(dmrc_close_ms));
+	queue_delayed_work(dmrc_lazy_wq, &v->close_work, msecs_to_jiffies(dmrc_close_ms));
 }
 
 static void dmrc_presuspend_undo(struct dm_target *ti)
@@ -314,38 +319,39 @@ static int dmrc_join_era(struct dmrc_vol *v, struct dmrc_target *t)
 	return 0;
 }
 
-/* group->mutex and v->meta held. Take the spare map: load it, or grow what is loaded. */
-static int dmrc_load(struct dmrc_vol *v, struct dmrc_target *t, bool *fresh)
+/* No I/O under way. The words go into the map that has the right size: a new one from the constructor, or the old. */
+static int dmrc_take_map(struct dmrc_vol *v, struct dmrc_target *t)
 {
-	struct dmrc_map old = v->map;
-	struct block_device *old_bdev = v->meta_bdev;
-	sector_t old_sectors = v->sectors;
-	u64 old_open = v->nr_open;
-	int r;
+	u64 need = DIV_ROUND_UP_ULL(t->ti->len, v->region_sectors);
 
-	*fresh = !v->loaded || v->loaded_from != t->meta->bdev->bd_dev || v->meta_failed ||
-		 v->sectors != t->ti->len;
-	v->meta_bdev = t->meta->bdev;
-	if (!*fresh)
-		return 0;
 	spin_lock_irq(&v->lock);
-	v->map = t->spare;
+	if (v->map.nr_regions != need)
+		swap(v->map, t->spare);
 	v->sectors = t->ti->len;
 	spin_unlock_irq(&v->lock);
-	r = dmrc_meta_load(v);
-	if (r) {
-		spin_lock_irq(&v->lock);
-		v->map = old;
-		v->sectors = old_sectors;
-		v->nr_open = old_open;
-		spin_unlock_irq(&v->lock);
-		v->meta_bdev = old_bdev;
-		/* What was half loaded is of no use to another attempt. */
-		bitmap_zero(t->spare.open_blocks, t->spare.nr_blocks);
-		bitmap_zero(t->spare.dirty_blocks, t->spare.nr_blocks);
-		return r;
+	if (v->map.nr_regions == need) {
+		dmrc_map_clear(&v->map);
+		return 0;
 	}
-	t->spare = old;
+	DMERR("%s/%u: this table was resumed before and failed: load it again", v->group->name, v->number);
+	return -EINVAL;
+}
+
+/* group->mutex and v->meta held. Read the metadata device unless its map is in memory. */
+static int dmrc_load(struct dmrc_vol *v, struct dmrc_target *t)
+{
+	int r;
+
+	v->meta_bdev = t->meta->bdev;
+	if (v->loaded && v->loaded_from == t->meta->bdev->bd_dev && !v->meta_failed && v->sectors == t->ti->len)
+		return 0;
+	v->loaded = false;
+	v->adopted = false;
+	r = dmrc_take_map(v, t);
+	if (!r)
+		r = dmrc_meta_load(v);
+	if (r)
+		return r;
 	v->loaded = true;
 	v->loaded_from = t->meta->bdev->bd_dev;
 	return 0;
@@ -372,11 +378,11 @@ static int dmrc_check_role(struct dmrc_vol *v, struct dmrc_target *t)
 static int dmrc_activate(struct dmrc_vol *v, struct dmrc_target *t)
 {
 	struct dmrc_group *g = v->group;
-	bool fresh, was_primary = v->active && v->primary;
+	bool was_primary = v->active && v->primary;
 	int r;
 
 	mutex_lock(&v->meta);
-	r = dmrc_load(v, t, &fresh);
+	r = dmrc_load(v, t);
 	if (!r)
 		r = dmrc_check_role(v, t);
 	mutex_unlock(&v->meta);
@@ -386,8 +392,9 @@ static int dmrc_activate(struct dmrc_vol *v, struct dmrc_target *t)
 		return r;
 
 	mutex_lock(&v->meta);
-	if (fresh || was_primary != t->primary)
+	if (!v->adopted || was_primary != t->primary)
 		dmrc_regions_adopt(v, t->primary, g->era);
+	v->adopted = true;
 	if (t->has_generation)
 		v->super.generation = t->generation;
 	if (t->primary)
@@ -397,6 +404,9 @@ static int dmrc_activate(struct dmrc_vol *v, struct dmrc_target *t)
 	if (r)
 		return r;
 
+	/* What the secondary's agent wrote below us must not hide behind pages of an earlier life. */
+	if (t->primary && !was_primary && !dmrc_mutant("keep_pages"))
+		invalidate_bdev(dm_disk(v->md)->part0);
 	spin_lock_irq(&g->lock);
 	g->primaries += t->primary - was_primary;
 	spin_unlock_irq(&g->lock);
@@ -414,9 +424,11 @@ static int dmrc_preresume(struct dm_target *ti)
 
 	mutex_lock(&v->group->mutex);
 	r = dmrc_activate(v, t);
+	/* dm has given the old table up already: after a failure nobody has the volume. */
+	if (r && v->active)
+		dmrc_leave(v);
 	mutex_unlock(&v->group->mutex);
-	if (!r)
-		dmrc_group_changed(v->group);
+	dmrc_group_changed(v->group);
 	return r;
 }
 
@@ -517,7 +529,7 @@ static int dmrc_message(struct dm_target *ti, unsigned int argc, char **argv, ch
 	if (argc == 1 && !strcasecmp(argv[0], "close")) {
 		WRITE_ONCE(v->close_now, true);
 		if (!READ_ONCE(v->stopping))
-			mod_delayed_work(system_unbound_wq, &v->close_work, 0);
+			mod_delayed_work(dmrc_lazy_wq, &v->close_work, 0);
 		return 0;
 	}
 	DMWARN("unknown message; `close` is known: close the regions that no write is using");

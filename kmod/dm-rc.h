@@ -257,6 +257,7 @@ struct dmrc_vol {
 	bool suspended;			/* group->mutex */
 	bool loaded;			/* map is that of meta_bdev */
 	dev_t loaded_from;
+	bool adopted;			/* open regions were given the sense of the role */
 
 	spinlock_t lock ____cacheline_aligned_in_smp;
 	struct rb_root_cached inflight;
@@ -393,6 +394,8 @@ bool dmrc_inflight_remove(struct dmrc_vol *v, struct dmrc_range *range);
 /* May sleep, allocates. */
 int dmrc_map_alloc(struct dmrc_map *map, sector_t sectors, u32 region_sectors);
 void dmrc_map_free(struct dmrc_map *map);
+/* No I/O and no question under way. */
+void dmrc_map_clear(struct dmrc_map *map);
 /* volume->lock held. All regions of the sectors are open on stable storage (or the map has failed). */
 bool dmrc_regions_open(struct dmrc_vol *v, sector_t start, sector_t last);
 /* volume->lock and group->lock held: set their era to at least `era`. */
@@ -456,8 +459,9 @@ int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era);
 
 /* Allocates; freed with the group (kfree of g->copy). */
 int dmrc_copy_init(struct dmrc_group *g);
-/* group->mutex held. Queue one read into a copy slot. */
-int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_copy *req);
+/* group->mutex held. Take a copy slot for a read; dmrc_copy_run follows without the mutex. */
+int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_copy *req,
+		    struct dmrc_copy_slot **result);
 /* Process context, no lock. Lock the range and read, or wait for the range. */
 void dmrc_copy_run(struct dmrc_copy_slot *slot);
 
@@ -481,5 +485,8 @@ static inline bool dmrc_mutant(const char *name)
 #endif
 
 extern unsigned int dmrc_close_ms;
+/* What writes wait for (has a rescuer), and what may take its time: copies, events, closing. */
+extern struct workqueue_struct *dmrc_hold_wq;
+extern struct workqueue_struct *dmrc_lazy_wq;
 
 #endif

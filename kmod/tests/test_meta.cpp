@@ -134,6 +134,53 @@ KT_TEST(mark_settle_and_update_persist) {
                ESTALE, "an older generation");
 }
 
+// Someone keeps the device open and has read it before: after demotion, apply and promotion he reads what was applied.
+static void promote_with_a_reader() {
+  Rig rig("stale");
+  write_one(rig.device().path(), 0, 0xAA);
+  Disk reader(rig.device().path(), false, false);
+  uint8_t seen[4096];
+  reader.read(seen, 4096, 0);
+  check(seen[0] == 0xAA, "the first read");
+  rig.device().reload("remotecopy", rig.params_of(0, kSecondary));
+  {
+    Agent agent("stale");
+    check(!agent.regions(DMRC_IOC_MARK, 0, {extent(0, 0)}), "mark");
+    write_one(data_disk(0), 0, 0xBB);
+    check(!agent.regions(DMRC_IOC_SETTLE, 0, {extent(0, DMRC_ERA(0, 9))}), "settle");
+  }
+  rig.device().reload("remotecopy", rig.params_of(0, std::string(kArgs) + " generation 1"));
+  reader.read(seen, 4096, 0);
+  check(seen[0] == 0xBB, "the old page is served after the promotion");
+}
+
+KT_TEST(promotion_drops_stale_pages) {
+  promote_with_a_reader();
+  must_be_caught("keep_pages", 1, promote_with_a_reader);
+}
+
+// A table that was refused at resume leaves the volume to the next one, whatever that is.
+KT_TEST(refused_resume_leaves_a_usable_volume) {
+  Rig rig("again2");
+  {
+    Agent agent("again2");
+    agent.start();
+    write_one(rig.device().path(), 7);
+  }
+  rig.device().reload("remotecopy", rig.params_of(0, std::string(kArgs) + " generation 4"));
+  rig.device().load("remotecopy", rig.params_of(0, std::string(kArgs) + " generation 0"));
+  rig.device().suspend();
+  expect_errno(rig.device().try_resume(), ESTALE, "a stale table");
+  expect_errno(rig.device().try_resume(), ESTALE, "the stale table again");
+  Agent agent("again2");
+  check(agent.state().volumes == 0 && !(agent.state().state & DMRC_STATE_PRIMARY), "a refused volume is still active");
+  rig.device().load("remotecopy", rig.params_of());
+  rig.device().resume();
+  check(agent.volume(0).generation == 4 && eras(agent).count(7), "the volume after the refusal");
+  write_one(rig.device().path(), 8);
+  check(eras(agent)[8] == DMRC_ERA_OPEN, "a write after the refusal");
+}
+
 KT_TEST(wrong_metadata_is_refused) {
   Rig rig("fore");
   rig.device().remove();
