@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Links between nodes (OpenSSL) and device-mapper control: part of rc_io.
+find_package(OpenSSL 3 REQUIRED)
+pkg_check_modules(DEVMAPPER REQUIRED IMPORTED_TARGET devmapper)
+target_sources(rc_io PRIVATE connector.cpp dm.cpp frame_reader.cpp link.cpp link_thread.cpp listener.cpp tcp.cpp tls.cpp
+                             tls_connection.cpp)
+target_link_libraries(rc_io PUBLIC OpenSSL::SSL OpenSSL::Crypto PkgConfig::DEVMAPPER)
