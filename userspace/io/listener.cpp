@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One thread accepts; each handshake has a thread of its own, so that a silent client delays nobody. At most
-// so many handshakes at once: whoever comes beyond that waits in the socket's backlog.
-#include "io/tls_link.hpp"
+// Accepts connections; each handshake has a thread of its own, a limited number at a time, so that somebody
+// who connects and says nothing keeps nobody out for long.
+#include "io/make_link.hpp"
+#include "io/tcp.hpp"
 #include "io/worker.hpp"
 
 #include <atomic>
-#include <list>
+#include <condition_variable>
+#include <mutex>
 #include <poll.h>
 #include <sys/socket.h>
 #include <thread>
@@ -13,104 +15,95 @@
 namespace rc::io {
 namespace {
 
-constexpr std::size_t handshakes_max = 32;
+constexpr int handshakes_max = 32;
 
-struct ListenerOwner {
-  std::function<void(std::unique_ptr<Link>)> on_link;
-  std::function<void(RefusedPeer)> on_refused;
-  bool alive = true; // owner's thread
-};
-
-class TlsListener final : public Listener {
+class TlsListener : public Listener {
 public:
-  TlsListener(Fd fd, std::shared_ptr<TlsContext> context, std::shared_ptr<PeerNames> allowed,
-              Executor executor, LinkOptions options, std::shared_ptr<ListenerOwner> owner)
-      : fd_(std::move(fd)), context_(std::move(context)), allowed_(std::move(allowed)),
-        executor_(std::move(executor)), options_(options), owner_(std::move(owner)),
-        thread_([this] { run(); }) {}
-
-  ~TlsListener() override {
-    owner_->alive = false;
-    stop_.wake();
-    thread_.join();
+  TlsListener(Fd socket, std::shared_ptr<TlsContext> context, std::shared_ptr<PeerNames> allowed,
+              Executor executor, LinkOptions options, std::function<void(std::unique_ptr<Link>)> on_link,
+              std::function<void(RefusedPeer)> on_refused)
+      : socket_(std::move(socket)), port_(local_port(socket_.get())), state_(std::make_shared<State>()) {
+    state_->context = std::move(context);
+    state_->allowed = std::move(allowed);
+    state_->executor = std::move(executor);
+    state_->options = options;
+    state_->on_link = std::move(on_link);
+    state_->on_refused = std::move(on_refused);
+    thread_ = std::thread([this] { run(); });
   }
 
-  std::uint16_t port() const override { return local_port(fd_.get()); }
+  ~TlsListener() override {
+    state_->gone = true;
+    state_->waker.wake(); // stays awake: ends the handshakes too
+    thread_.join();
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [this] { return state_->handshakes == 0; });
+  }
+
+  std::uint16_t port() const override { return port_; }
 
 private:
-  struct Handshake {
-    std::atomic<bool> over{false};
-    std::thread thread;
+  struct State {
+    std::shared_ptr<TlsContext> context;
+    std::shared_ptr<PeerNames> allowed;
+    Executor executor;
+    LinkOptions options;
+    std::function<void(std::unique_ptr<Link>)> on_link;
+    std::function<void(RefusedPeer)> on_refused;
+    std::atomic<bool> gone{false};
+    Waker waker;
+    std::mutex mutex;
+    std::condition_variable changed;
+    int handshakes = 0;
   };
 
   void run() {
-    begin_thread("listener");
-    for (;;) {
-      const auto soon = Clock::now() + std::chrono::milliseconds(handshakes_.empty() ? 60'000 : 200);
-      const short events = handshakes_.size() < handshakes_max ? POLLIN : 0;
-      const Status ready = wait_for(fd_.get(), events, stop_, soon);
-      reap(false);
-      if (!ready && ready.error().code == ErrorCode::Again)
-        break;
-      if (!ready)
+    begin_thread("rc-listen");
+    while (!state_->gone) {
+      pollfd waits[2] = {{socket_.get(), POLLIN, 0}, {state_->waker.fd(), POLLIN, 0}};
+      poll(waits, 2, -1);
+      if (state_->gone)
+        return;
+      Fd accepted(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!accepted.valid())
         continue;
-      Fd client(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-      if (client)
-        begin(std::move(client));
+      std::unique_lock lock(state_->mutex);
+      state_->changed.wait(lock, [this] { return state_->handshakes < handshakes_max || state_->gone; });
+      state_->handshakes++;
+      lock.unlock();
+      std::thread([state = state_, socket = std::make_shared<Fd>(std::move(accepted))] {
+        begin_thread("rc-accept");
+        greet(*state, std::move(*socket));
+        const std::lock_guard done(state->mutex);
+        state->handshakes--;
+        state->changed.notify_all();
+      }).detach();
     }
-    reap(true); // they see stop_, too
   }
 
-  void begin(Fd client) {
-    Handshake& handshake = handshakes_.emplace_back();
-    handshake.thread = std::thread([this, &handshake, client = std::move(client)]() mutable {
-      begin_thread("handshake");
-      prepare_tcp(client.get());
-      admit(std::move(client));
-      handshake.over = true;
-    });
-  }
-
-  void admit(Fd client) {
-    const std::string address = peer_address(client.get());
-    auto session = std::make_unique<TlsSession>(std::move(client), context_, true);
-    const auto deadline = Clock::now() + std::chrono::milliseconds(options_.connect_timeout_ms);
-    const Status done = session->establish([this](const std::string& name) { return allowed_->allows(name); },
-                                           stop_, deadline);
-    if (!done) {
-      post(executor_, [owner = owner_, refused = RefusedPeer{address, session->peer(), done.error()}] {
-        if (owner->alive && owner->on_refused)
-          owner->on_refused(refused);
-      });
+  static void greet(State& state, Fd socket) {
+    const std::string address = peer_address(socket.get());
+    auto connection = std::make_unique<TlsConnection>(std::move(socket), state.context);
+    Status let_in = connection->handshake(false, std::chrono::milliseconds(state.options.connect_timeout_ms),
+                                          state.waker);
+    if (let_in && !state.allowed->allows(connection->peer()))
+      let_in = Error{ErrorCode::NotPermitted, "node " + connection->peer() + " is not known here",
+                     "rcctl node add " + connection->peer() + " --address HOST:PORT"};
+    if (state.gone)
+      return;
+    if (!let_in) {
+      post(state.executor, [refused = RefusedPeer{address, connection->peer(), let_in.error()},
+                            on_refused = state.on_refused] { on_refused(refused); });
       return;
     }
-    auto link =
-        std::make_shared<std::unique_ptr<Link>>(make_link(std::move(session), address, executor_, options_));
-    post(executor_, [owner = owner_, link] {
-      if (owner->alive)
-        owner->on_link(std::move(*link));
-    });
+    auto box = std::make_shared<std::unique_ptr<Link>>(
+        make_link(std::move(connection), address, false, state.executor, state.options, {}));
+    post(state.executor, [box, on_link = state.on_link] { on_link(std::move(*box)); });
   }
 
-  void reap(bool all) {
-    for (auto handshake = handshakes_.begin(); handshake != handshakes_.end();) {
-      if (!all && !handshake->over) {
-        ++handshake;
-        continue;
-      }
-      handshake->thread.join();
-      handshake = handshakes_.erase(handshake);
-    }
-  }
-
-  const Fd fd_;
-  const std::shared_ptr<TlsContext> context_;
-  const std::shared_ptr<PeerNames> allowed_;
-  const Executor executor_;
-  const LinkOptions options_;
-  const std::shared_ptr<ListenerOwner> owner_;
-  WakeFd stop_;
-  std::list<Handshake> handshakes_;
+  Fd socket_;
+  std::uint16_t port_;
+  std::shared_ptr<State> state_;
   std::thread thread_;
 };
 
@@ -122,15 +115,12 @@ Result<std::unique_ptr<Listener>> Listener::create(const std::string& address, s
                                                    LinkOptions options,
                                                    std::function<void(std::unique_ptr<Link>)> on_link,
                                                    std::function<void(RefusedPeer)> on_refused) {
-  auto fd = listen_tcp(address, port);
-  if (!fd)
-    return fd.error();
-  auto owner = std::make_shared<ListenerOwner>();
-  owner->on_link = std::move(on_link);
-  owner->on_refused = std::move(on_refused);
-  return std::unique_ptr<Listener>(std::make_unique<TlsListener>(std::move(*fd), std::move(context),
-                                                                 std::move(allowed), std::move(executor),
-                                                                 options, std::move(owner)));
+  auto socket = listen_tcp(address, port);
+  if (!socket)
+    return socket.error();
+  return std::unique_ptr<Listener>(
+      std::make_unique<TlsListener>(std::move(*socket), std::move(context), std::move(allowed),
+                                    std::move(executor), options, std::move(on_link), std::move(on_refused)));
 }
 
 } // namespace rc::io

@@ -49,8 +49,7 @@ private:
 // Name in the verified certificate of the other side.
 Result<std::string> peer_name(const ssl_st* ssl);
 
-// Measured once, a few milliseconds: false where AES has no instructions of its own, or only emulated ones.
-// Then ChaCha20 is offered first.
-bool aes_is_fast();
+// True when AES has instructions of its own; else ChaCha20 is offered first.
+bool cpu_has_aes();
 
 } // namespace rc::io
