@@ -49,6 +49,9 @@ TakeoverReply show(const core::Plan& plan, const core::PlanInput& input, const T
   TakeoverReply reply;
   reply.group = request.group;
   reply.dry_run = request.dry_run;
+  reply.allowed = plan.allowed;
+  reply.needs_force = plan.needs_force;
+  reply.refusal = plan.refusal;
   for (const auto& step : plan.steps)
     reply.steps.push_back({.node = step.node, .text = step.text});
   reply.forecast.current = plan.loss.none;
@@ -90,7 +93,7 @@ void Commands::takeover(const TakeoverRequest& request, Reply<TakeoverReply> rep
     TakeoverReply answer;
     answer.group = request.group;
     answer.dry_run = request.dry_run;
-    answer.complete = status.state == GroupState::Active;
+    answer.complete = answer.allowed = status.state == GroupState::Active;
     answer.next_action = answer.complete ? "this node is the primary already" : status.next_action;
     for (const auto& volume : volume_set(*row).volumes)
       answer.devices.push_back(device_path(volume.group, volume.name));
@@ -160,8 +163,6 @@ void Commands::plan(std::shared_ptr<Takeover> work) {
   const core::Plan plan = core::plan_takeover(work->input);
   work->shown = show(plan, work->input, work->request, volume_set(work->row).volumes);
   if (work->request.dry_run) {
-    if (!plan.allowed)
-      work->shown.next_action = "refused as it stands: " + plan.refusal + ". " + plan.next_action;
     (*work->reply)(work->shown);
     return;
   }

@@ -198,8 +198,10 @@ void Groups::rows_changed(const std::string& name) {
   }
   if (group->source) {
     group->source->volumes_changed(rows->volumes);
-    for (const auto& pair : rows->pairs_from_here)
+    for (const auto& pair : rows->pairs_from_here) {
+      group->guests.erase(pair.target);
       group->source->add_pair(pair);
+    }
   } else if (!rows->pairs_to_here.empty()) {
     if (rows->pairs_to_here.front().source == group->target->source()) {
       group->target->mode_changed(rows->pairs_to_here.front());
@@ -261,9 +263,16 @@ void Groups::fill_status(const std::string& name, control::GroupStatus& status) 
 
 // ---- sessions and frames
 
-bool Groups::accept_session(const std::string& name, const std::string& peer) {
+std::string Groups::role_text(const std::string& name) {
+  const Group* group = find(name);
+  return !group ? "" : group->source ? "primary" : group->target ? "secondary" : "";
+}
+
+// Two nodes that both take themselves for the primary: they tell each other their generations. A copy whose pair is not
+// (or not yet) known here is told so, and tries again.
+bool Groups::accept_session(const std::string& name, const std::string& peer, const std::string& role) {
   Group* group = find(name);
-  if (!group || !group->source || !group->source->started())
+  if (!group || !group->source || !group->source->started() || role != "primary")
     return false;
   group->guests.insert(peer);
   return true;

@@ -32,7 +32,8 @@ public:
 
   void session_up(const std::string& group, const std::string& peer);
   void session_down(const std::string& group, const std::string& peer, const std::string& reason);
-  bool accept_session(const std::string& group, const std::string& peer);
+  bool accept_session(const std::string& group, const std::string& peer, const std::string& role);
+  std::string role_text(const std::string& group);
   void frame(const std::string& peer, io::ReceivedFrame frame);
   void tick();
 

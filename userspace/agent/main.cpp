@@ -36,8 +36,9 @@ public:
                   {.up = [this](const auto& group, const auto& peer) { groups_.session_up(group, peer); },
                    .down = [this](const auto& group, const auto& peer,
                                   const auto& reason) { groups_.session_down(group, peer, reason); },
-                   .accept = [this](const auto& group,
-                                    const auto& peer) { return groups_.accept_session(group, peer); }}),
+                   .accept = [this](const auto& group, const auto& peer,
+                                    const auto& role) { return groups_.accept_session(group, peer, role); },
+                   .role = [this](const auto& group) { return groups_.role_text(group); }}),
         groups_(context_, peers_, sessions_, [this](const std::string&) { board_.changed(); }),
         board_(context_, peers_, groups_), commands_(context_, peers_, calls_, groups_, board_), tick_(loop),
         refresh_(loop), signals_(loop, SIGTERM, SIGINT) {}

@@ -8,8 +8,8 @@ namespace {
 
 constexpr auto pause_before_open = std::chrono::seconds(1);
 
-std::string group_of(const NodeCalls::Json& parameters) {
-  const auto found = parameters.is_object() ? parameters.find("group") : parameters.end();
+std::string text_of(const NodeCalls::Json& parameters, const char* key) {
+  const auto found = parameters.is_object() ? parameters.find(key) : parameters.end();
   return parameters.is_object() && found != parameters.end() && found->is_string() ? found->get<std::string>()
                                                                                    : std::string();
 }
@@ -57,7 +57,7 @@ void Sessions::open(const Key& key) {
   const auto found = sessions_.find(key);
   if (found == sessions_.end() || found->second.sent_open || !peers_.link(key.peer))
     return;
-  calls_.note(key.peer, "group.open", {{"group", key.group}});
+  calls_.note(key.peer, "group.open", {{"group", key.group}, {"role", callbacks_.role(key.group)}});
   found->second.sent_open = true;
   if (found->second.is_up())
     callbacks_.up(key.group, key.peer);
@@ -81,8 +81,8 @@ void Sessions::reset(const Key& key, const std::string& reason) {
 }
 
 void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parameters) {
-  const Key key{group_of(parameters), peer};
-  if (!sessions_.contains(key) && !key.group.empty() && callbacks_.accept(key.group, peer))
+  const Key key{text_of(parameters, "group"), peer};
+  if (!sessions_.contains(key) && !key.group.empty() && callbacks_.accept(key.group, peer, text_of(parameters, "role")))
     want(key.group, peer);
   const auto found = sessions_.find(key);
   if (found == sessions_.end()) {
@@ -105,7 +105,7 @@ void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parame
 }
 
 void Sessions::heard_closed(const std::string& peer, const NodeCalls::Json& parameters) {
-  const Key key{group_of(parameters), peer};
+  const Key key{text_of(parameters, "group"), peer};
   if (!sessions_.contains(key))
     return;
   const auto reason = parameters.value("reason", NodeCalls::Json());

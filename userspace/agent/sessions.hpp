@@ -19,7 +19,9 @@ public:
     std::function<void(const std::string& group, const std::string& peer, const std::string& reason)> down;
     // A peer opens a session that this node did not want: may it (a primary of an older generation that must
     // learn of it)?
-    std::function<bool(const std::string& group, const std::string& peer)> accept;
+    std::function<bool(const std::string& group, const std::string& peer, const std::string& role)> accept;
+    // This node's role in the group, told to the peer: "primary", "secondary", or "" while it is not known.
+    std::function<std::string(const std::string& group)> role;
   };
   Sessions(Context& context, Peers& peers, NodeCalls& calls, Callbacks callbacks);
 
