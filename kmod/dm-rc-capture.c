@@ -148,6 +148,12 @@ int dmrc_map(struct dm_target *ti, struct bio *bio)
 	if (!op_is_write(bio_op(bio)) || !bio_sectors(bio))
 		return DM_MAPIO_REMAPPED;
 
+	/* The backing device has given up zeroing since the limits were set: refuse before anything is recorded. */
+	if (unlikely(!dmrc_has_data(bio)) && !bdev_write_zeroes_sectors(t->data->bdev)) {
+		bio->bi_status = BLK_STS_NOTSUPP;
+		bio_endio(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
 	/* What would only wait and be pushed back needn't be captured again until dm has stopped. */
 	if (unlikely(READ_ONCE(t->volume->push_back)) && READ_ONCE(t->volume->group->limit) != DMRC_NO_LIMIT)
 		return DM_MAPIO_REQUEUE;

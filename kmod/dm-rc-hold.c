@@ -20,10 +20,16 @@ static void dmrc_hold_update_limit(struct dmrc_group *g)
 	WRITE_ONCE(g->limit, limit);
 }
 
-/* The seq by which a write is ordered; one that no running stream carries is never acknowledged. */
+/*
+ * hold_lock held. The seq by which a write is ordered. One that the running stream does not carry came before it:
+ * a copy that gets this stream got the write with its resync. So it counts like what was numbered when waiting
+ * for that copy began, and as never acknowledged before.
+ */
 static u64 dmrc_hold_key(struct dmrc_group *g, struct dmrc_io *io)
 {
-	return io->seq && io->epoch == g->epoch ? io->seq : DMRC_NO_LIMIT;
+	if (io->seq && io->epoch == g->epoch)
+		return io->seq;
+	return READ_ONCE(g->capturing) ? g->before_seq : DMRC_NO_LIMIT;
 }
 
 static bool dmrc_hold_less(struct rb_node *a, const struct rb_node *b)
@@ -118,6 +124,21 @@ void dmrc_hold_push_back(struct dmrc_group *g, struct dmrc_vol *v)
 	dmrc_hold_take(g, DMRC_NO_LIMIT, v, &list);
 	spin_unlock_irq(&g->hold_lock);
 	dmrc_hold_complete(&list, BLK_STS_DM_REQUEUE);
+}
+
+/* hold_lock held. Writes that no stream carries wait for no more than what is numbered by now. */
+static void dmrc_hold_adopt(struct dmrc_group *g)
+{
+	struct rb_node *node;
+
+	g->before_seq = g->reserved;
+	for (node = rb_last(&g->waiting.rb_root); node; node = rb_prev(node)) {
+		struct dmrc_io *io = rb_entry(node, struct dmrc_io, wait_node);
+
+		if (io->seq != DMRC_NO_LIMIT)
+			break;
+		io->seq = g->before_seq; /* the order of the tree stays: no seq is higher yet */
+	}
 }
 
 /* -- sync mode and its deadline ------------------------------------------------------------------------ */
@@ -269,6 +290,8 @@ int dmrc_hold_sync(struct dmrc_group *g, struct dmrc_sync *sync)
 	 */
 	if (sync->mode == DMRC_SYNC_WAIT && (g->sync_mode != DMRC_SYNC_WAIT || g->alone || g->stopped))
 		g->since_seq = g->reserved;
+	if (sync->mode == DMRC_SYNC_WAIT)
+		dmrc_hold_adopt(g);
 	g->sync_mode = sync->mode;
 	g->fence = sync->fence;
 	g->alone = false;
@@ -300,6 +323,7 @@ void dmrc_hold_new_stream(struct dmrc_group *g)
 		rb_entry(node, struct dmrc_io, wait_node)->seq = DMRC_NO_LIMIT;
 	g->acked = 0;
 	g->since_seq = 0;
+	g->before_seq = DMRC_NO_LIMIT;
 	dmrc_hold_update_limit(g);
 	spin_unlock(&g->hold_lock);
 }

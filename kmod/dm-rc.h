@@ -165,6 +165,7 @@ struct dmrc_group {
 	bool alone;
 	bool stopped;			/* fence stop: the deadline has passed, writes fail */
 	u64 since_seq;
+	u64 before_seq;			/* how a write counts that the running stream does not carry */
 	u64 acked;
 	u64 alone_after_ns;
 	u64 alone_since;
