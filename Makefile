@@ -30,7 +30,7 @@ style: deps
 
 # DESTDIR is honoured by both; the module goes below lib/modules of the kernel it was built for.
 install: build
-	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix /usr
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix /usr --strip
 	$(MAKE) -C kmod install DESTDIR="$(DESTDIR)"
 
 clean:

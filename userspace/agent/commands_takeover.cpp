@@ -200,14 +200,12 @@ void Commands::follow_takeover(std::shared_ptr<Takeover> work) {
     GroupStatus status;
     groups_.fill_status(work->row.name, status);
     const bool active = groups_.source(work->row.name) && status.state == GroupState::Active;
-    const StepState now_state = active ? StepState::Done : StepState::Running;
-    if (work->shown.steps.empty() || work->shown.steps.front().state != now_state ||
-        status.reason != work->shown.next_action) {
+    if (!active && status.reason != work->shown.next_action) {
       for (auto& step : work->shown.steps)
-        if (step.node == context_.config.node || step.node.empty())
-          step.state = now_state;
+        if (step.node == context_.config.node)
+          step.state = StepState::Running;
       work->shown.next_action = status.reason;
-      if (work->reply && !active)
+      if (work->reply)
         work->reply->progress(work->shown);
     }
     return active || status.state == GroupState::Failed;
@@ -231,8 +229,10 @@ void Commands::finish_takeover(const std::shared_ptr<Takeover>& work, const std:
     return;
   work->ended = true;
   for (auto& step : work->shown.steps)
-    if (step.state != StepState::Done)
+    if (step.node == context_.config.node)
       step.state = error ? StepState::Failed : StepState::Done;
+    else
+      step.state = StepState::Skipped; // for somebody to do there; it was said, not done
   work->shown.complete = !error;
   work->shown.next_action.clear();
   if (!error) {

@@ -27,7 +27,7 @@ done
 class Database:
     def __init__(self, lab, node: str):
         self.node = lab[node]
-        self.log = self.node.oracle_log()
+        self.log = self.node.oracle_log
         self.offset = 0
 
     def create(self) -> None:

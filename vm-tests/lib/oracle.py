@@ -14,7 +14,7 @@ class Writers:
 
     def __init__(self, lab, node: str, **options):
         self.node = lab[node]
-        self.log = self.node.oracle_log()
+        self.log = self.node.oracle_log
         self.offset = self.log.stat().st_size if self.log.exists() else 0
         options.setdefault("log", sites.ORACLE_PORT)
         options.setdefault("queue_depth", 4)
