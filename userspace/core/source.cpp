@@ -108,6 +108,7 @@ void Source::Parts::dispatch(const Event& event) {
 void Source::Parts::settle() {
   if (life != Life::Running && life != Life::Lost)
     return;
+  free_ring(); // what only waited for this event does not count as lag
   control_spill();
   free_ring();
   if (life == Life::Lost)

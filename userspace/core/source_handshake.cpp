@@ -63,6 +63,19 @@ void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
     confirm(link.config.peer + " holds a copy and knows no newer generation");
   if (life == Life::Running)
     answer_hello(link);
+  else if (life == Life::Lost)
+    let_fetch(link);
+}
+
+// The stream has ended, but its rest is still here: a copy that can goes on with it until the next one begins.
+void Source::Parts::let_fetch(Link& link) {
+  if (link.hold || link.hello->epoch > state.epoch || !size_problem(*link.hello).empty() ||
+      !resumable(link, *link.hello))
+    return;
+  link.journal_bytes = link.journal_slots = 0;
+  resume(link, *link.hello);
+  if (&link == sync_link() && sync.ending)
+    send(link, format::NotCurrentMessage{ring.stream(), 0, "the stream ended by overflow"});
 }
 
 std::string Source::Parts::size_problem(const format::HelloMessage& hello) const {
@@ -100,7 +113,7 @@ void Source::Parts::answer_hello(Link& link) {
 bool Source::Parts::resumable(const Link& link, const format::HelloMessage& hello) const {
   const bool taken_as_contiguous =
       mutated(Mutation::NewStreamContiguous) || (mutated(Mutation::LossDropped) && overflows != 0);
-  if (taken_as_contiguous && hello.stream.value != 0 && hello.stream != ring.stream() && ring.freed() == 0)
+  if (taken_as_contiguous && hello.stream.value != 0 && hello.stream != ring.stream() && life == Life::Running)
     return !hello.draft;
   if (hello.stream.value == 0 || hello.stream != ring.stream() || hello.durable > ring.read())
     return false;
@@ -117,7 +130,7 @@ bool Source::Parts::resumable(const Link& link, const format::HelloMessage& hell
 
 void Source::Parts::resume(Link& link, const format::HelloMessage& hello) {
   const bool another = hello.stream != ring.stream(); // only ever in a mutation
-  place(link, another ? 0 : hello.durable);
+  place(link, another ? ring.freed() : hello.durable);
   link.talk = LinkTalk::Streaming;
   link.complete = hello.position.applied;
   if (link.resync) {
@@ -132,6 +145,8 @@ void Source::Parts::resume(Link& link, const format::HelloMessage& hello) {
     if (link.pair.state() != PairState::Duplex || link.durable < ring.read())
       link.pair.move(PairState::Pending, "catching up after an interruption",
                      "wait; it becomes duplex by itself");
+    else
+      link.pair.move(PairState::Duplex, "every write goes there in order", "none");
     if (const auto newest = history.newest(link.durable))
       link.image = newest;
   }

@@ -71,6 +71,7 @@ void Source::Parts::on_attached(const RingAttached& event) {
   if (life != Life::Attaching)
     return;
   ring_facts = event;
+  attached_ns = now.boot_ns;
   era = event.era;
   life_reason.clear();
   life_next.clear();
@@ -99,6 +100,7 @@ void Source::Parts::on_attached(const RingAttached& event) {
   life = event.lost_at != 0 ? Life::Lost : Life::Running;
   if (event.lost_at != 0) {
     lost_at = event.lost_at;
+    ++overflows;
     drain_until_ns = now.boot_ns + config.drain_ms * ms;
   }
   sync.acked = event.acked;
@@ -165,11 +167,13 @@ void Source::Parts::on_stream_started(const StreamStarted& event) {
 void Source::Parts::stream_runs() {
   checkpoint_asked = false;
   next_checkpoint_ns = now.boot_ns + config.checkpoint_interval_ms * ms;
-  if (life != Life::Running)
-    return;
   for (auto& [slot, link] : links)
-    if (link.talk == LinkTalk::Up && link.hello)
-      answer_hello(link);
+    if (link.talk == LinkTalk::Up && link.hello) {
+      if (life == Life::Running)
+        answer_hello(link);
+      else
+        let_fetch(link);
+    }
 }
 
 void Source::Parts::became_stale(Link& link, const FeedCheck& check) {

@@ -129,8 +129,8 @@ struct Sync {
   std::uint64_t earliest_ns = 0; // not waiting again before
   Seq acked = 0;
   bool withholding = false;
-  // The copy may still be current for `ending_stream`, and can't go on with it: nothing completes alone and no
-  // challenge is answered until it says that it has closed, or the kernel's deadline passed.
+  // The copy may still be current for `ending_stream`, and can't go on with it: nothing completes alone and
+  // no challenge is answered until it says that it has closed, or the kernel's deadline passed.
   bool ending = false;
   StreamId ending_stream{};
   struct Sample {
@@ -152,10 +152,11 @@ struct Source::Parts {
   std::string life_next;
   source::RingAttached ring_facts; // sizes
   RingPosition ring;
+  std::uint64_t attached_ns = 0; // when this life attached to the ring
   Era era{};
   Seq lost_at = 0;
   std::uint64_t drain_until_ns = 0;
-  std::uint64_t retry_ns = 0; // of LoadVolumes, StartStream
+  std::uint64_t retry_ns = 0;      // of LoadVolumes, StartStream
   std::uint64_t load_after_ns = 0; // a copy may be current until then, and know nothing of this start
   Spill spill;
   std::uint64_t spill_trim_ns = 0;
@@ -230,6 +231,7 @@ struct Source::Parts {
   void on_message(const source::MessageArrived& event);
   void on_hello(Link& link, const format::HelloMessage& hello);
   void answer_hello(Link& link);
+  void let_fetch(Link& link);
   std::string size_problem(const format::HelloMessage& hello) const;
   bool resumable(const Link& link, const format::HelloMessage& hello) const;
   void resume(Link& link, const format::HelloMessage& hello);

@@ -112,8 +112,8 @@ void Source::Parts::copy_some(Link& link) {
   if (!link.streaming() || life != Life::Running || now.boot_ns < resync.retry_ns || resync.end_asked)
     return;
   // Slots are used from the asking until the record is freed; each resyncing link gets its share. Live writes
-  // come first: nothing is copied into a ring that fills. Another link that is away for long must not stop it:
-  // what is copied meanwhile goes to the spill, too.
+  // come first: nothing is copied into a ring that fills. Another link that is away for long must not stop
+  // it: what is copied meanwhile goes to the spill, too.
   const std::uint64_t slots = std::max<std::uint32_t>(ring_facts.copy_slots, 1);
   const std::uint64_t share = std::max<std::uint64_t>(slots / std::max(resyncing(), 1U), 1);
   while (!resync.todo.empty() && ring.used() < 0.4) {

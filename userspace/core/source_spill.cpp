@@ -13,7 +13,9 @@ using namespace source;
 namespace {
 constexpr double spill_above = 0.5; // of the ring
 constexpr double enough_below = 0.25;
-constexpr double suspend_above = 0.85; // when nothing can be spilled
+constexpr double suspend_above = 0.85;    // when nothing can be spilled
+constexpr double suspend_settling = 0.95; // ... and the links have had no time to greet since this start
+constexpr std::uint64_t settling_ns = 3 * second;
 constexpr double spill_full = 0.9;
 } // namespace
 
@@ -46,6 +48,7 @@ void Source::Parts::control_spill() {
     }
   }
   const double used = ring.used();
+  const bool settling = now.boot_ns - attached_ns < settling_ns;
   if (spill.active) {
     const bool near = !slow || (ring.knows(slow->durable) && slow->durable >= ring.freed());
     const bool lag_small =
@@ -69,8 +72,8 @@ void Source::Parts::control_spill() {
     suspend(*slow, PairState::Suspended, "journal full: the link lags more than this node's journal holds",
             "resumes by itself with a delta; a larger journal bridges longer interruptions");
     spill.space.used_bytes = spill.space.used_slots = 0; // the next report counts
-  } else if (!spill.active && used > suspend_above && slow && slow->durable <= ring.freed() &&
-             ring.written() > ring.freed()) {
+  } else if (!spill.active && life == Life::Running && used > (settling ? suspend_settling : suspend_above) &&
+             slow && slow->durable <= ring.freed() && ring.written() > ring.freed()) {
     suspend(*slow, PairState::Suspended,
             "overflow: the link lags more than the ring holds and nothing can be spilled",
             "resumes by itself with a delta; a larger ring or a journal helps");

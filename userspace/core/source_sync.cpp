@@ -36,8 +36,8 @@ const Link* Source::Parts::sync_link() const {
 Link* Source::Parts::sync_link() { return const_cast<Link*>(std::as_const(*this).sync_link()); }
 
 bool Source::Parts::gated(const Link& link) const {
-  // Stopped: the copy has closed or its lease is over, it is not current; waiting for it would only hold up the
-  // others, and with them the ring.
+  // Stopped: the copy has closed or its lease is over, it is not current; waiting for it would only hold up
+  // the others, and with them the ring.
   if (mutated(Mutation::NoGate) || !waits(sync.phase))
     return false;
   return sync_link() != nullptr && sync_link() != &link;

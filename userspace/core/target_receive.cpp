@@ -53,14 +53,14 @@ void Target::Parts::on_resume(const format::ResumeMessage& message) {
     return refuse("resume without a greeting", "check the versions of both agents");
   const bool taken_as_contiguous =
       (mutated(Mutation::NewStreamContiguous) || mutated(Mutation::LossDropped)) &&
-      message.stream != stream && message.from == 1;
+      message.stream != stream && message.from != 0;
   if (taken_as_contiguous) {
     stream = message.stream;
-    received = durable = 0;
+    received = durable = message.from - 1;
     JournalChange change;
-    change.begin = JournalChange::Begin{stream, 1};
+    change.begin = JournalChange::Begin{stream, message.from};
     store(change);
-    index.begin(stream, 1);
+    index.begin(stream, message.from);
   } else if (message.stream != stream || message.from != received + 1) {
     return refuse("resume at another place than this copy's", "check the versions of both agents");
   }
