@@ -126,7 +126,8 @@ void Target::Parts::on_attach(const format::AttachMessage& message) {
   const std::uint64_t need = message.copy_bytes + message.copy_bytes / 10;
   const bool gathers = used + need <= space.capacity_bytes;
   const bool blank = state.position.lineage.empty();
-  const bool crowded = used + need > space.capacity_bytes / 4 * 3; // live writes need room, too
+  const bool crowded = used + need > space.capacity_bytes / 4 * 3 || // live writes need room, too
+                       space.used_slots > space.capacity_slots / 4 * 3;
   if (keep && crowded && !spoilt) {
     // What the draft holds already leaves no room for the rest: the next attempt gathers anew, less of it.
     state.draft.reset();
