@@ -193,10 +193,7 @@ void Cluster::takeover_complete(Host& at, std::uint64_t generation) {
   if (state.role != format::Role::Primary || state.position.lineage.empty() ||
       state.position.lineage.back().generation != generation)
     throw Violation("11", at.name() + " becomes primary before its lineage entry is on stable storage");
-  check_takeover_image(at);
-  active_ = at.number();
-  at.source = -1;
-  at.shown.reset();
+  new_active(at);
   const auto id = state.position.lineage.back().id;
   at.target().load_primary(generation, id, [this, &at, life = at.life()](const std::string& error) {
     if (!error.empty())
@@ -205,6 +202,22 @@ void Cluster::takeover_complete(Host& at, std::uint64_t generation) {
     if (at.life() == life)
       at.restart_agent(ms);
   });
+}
+
+void Cluster::found_primary(Host& at) {
+  const auto newest = [](const Host& host) { return core::newest_generation(host.journal().state().position.lineage); };
+  if (at.source < 0 || newest(at) <= newest(host(active_)))
+    return;
+  counters_.add("takeover");
+  new_active(at);
+}
+
+// The takeover is stored: what it shows is looked at before any host may write.
+void Cluster::new_active(Host& at) {
+  check_takeover_image(at);
+  active_ = at.number();
+  at.source = -1;
+  at.shown.reset();
   for (int peer = 0; peer < hosts(); ++peer)
     if (peer != at.number())
       scheduler_.after(50 * ms + random_.below(3 * second), [this, peer, source = at.number()] {

@@ -75,6 +75,7 @@ public:
   void volumes_live(Host& host); // loaded as primary: the application starts
   void takeover_begins(Host& host);
   void takeover_complete(Host& host, std::uint64_t generation);
+  void found_primary(Host& host); // at the start of an agent: it died between the last step and its report
   void takeover_refused(Host& host, const std::string& reason);
   void point_to(int host, int source); // configuration: whose copy it holds
   void demote(Host& host);             // an old primary becomes a copy, by command
@@ -97,6 +98,7 @@ private:
   bool wanted(int a, int b);
   bool converged(std::string& why);
   void heal();
+  void new_active(Host& host);
   void operate();
   void recreate_rivals();
 

@@ -31,6 +31,7 @@ void Host::start_agent() {
     journal_.format({});
   ++agent_life_;
   if (journal_.state().role == format::Role::Primary) {
+    cluster_.found_primary(*this);
     trace("agent starts: source");
     agent_ = std::make_unique<SourceAgent>(*this);
   } else {

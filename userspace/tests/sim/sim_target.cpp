@@ -136,7 +136,7 @@ void SimTarget::end_write(const HostWritePtr& write) {
   write->on_disk = environment_.now();
   if (write->seq && write->epoch == epoch_ && write->seq > tail_)
     slots_[write->seq - tail_ - 1].done = true;
-  const Seq key = write->seq && write->epoch == epoch_ ? write->seq : ~Seq{0};
+  const Seq key = this->key(*write);
   const bool free = !sync_ || alone_;
   if (key <= limit())
     complete(write, !sync_                                   ? Completion::Free
@@ -243,6 +243,7 @@ std::string SimTarget::start_stream(StreamId id) {
   slots_.clear();
   stream_ = read_stream_ = id;
   acked_ = since_ = 0;
+  before_ = ~Seq{0};
   std::multimap<Seq, HostWritePtr> waiting;
   for (auto& [seq, write] : waiting_)
     waiting.emplace(~Seq{0}, write);

@@ -172,6 +172,7 @@ private:
   void lose(const char* why);
   void complete(const HostWritePtr& write, Completion why, bool ok = true);
   Seq limit() const;
+  Seq key(const HostWrite& write) const;
   void sweep();
   void deadline();
   bool deadline_passed() const;
@@ -207,7 +208,7 @@ private:
   bool closer_running_ = false;
 
   bool sync_ = false, fence_stop_ = false, alone_ = false, stopped_ = false;
-  Seq since_ = 0, acked_ = 0;
+  Seq since_ = 0, acked_ = 0, before_ = ~Seq{0};
   Era alone_since_{};
   std::uint64_t alone_after_ns_ = 0;
   std::multimap<Seq, HostWritePtr> waiting_;

@@ -76,6 +76,13 @@ Time SimTarget::oldest_waiting() const {
   return oldest;
 }
 
+// What the running stream does not carry counts like what was numbered when waiting began.
+Seq SimTarget::key(const HostWrite& write) const {
+  if (write.seq && write.epoch == epoch_)
+    return write.seq;
+  return capturing_ ? before_ : ~Seq{0};
+}
+
 void SimTarget::sweep() {
   while (!waiting_.empty() && waiting_.begin()->first <= limit()) {
     const auto write = waiting_.begin()->second;
@@ -145,6 +152,14 @@ void SimTarget::ack(Seq acked, std::uint64_t alone_after_ns) {
 Seq SimTarget::set_sync(bool wait, bool stop, std::uint64_t alone_after_ns) {
   if (wait && (!sync_ || alone_ || stopped_))
     since_ = reserved_;
+  if (wait) {
+    before_ = reserved_;
+    while (!waiting_.empty() && waiting_.rbegin()->first == ~Seq{0}) {
+      const auto write = waiting_.rbegin()->second;
+      waiting_.erase(std::prev(waiting_.end()));
+      waiting_.emplace(before_, write);
+    }
+  }
   if (alone_ || map_.super().alone)
     map_.store_super([](Super& super) { super.alone = false; }, nullptr);
   sync_ = wait;
