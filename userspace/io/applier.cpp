@@ -15,7 +15,7 @@ constexpr std::uint64_t sector_bytes = 512;
 constexpr std::size_t run_bytes = 1 << 20; // adjacent pieces are gathered into writes of at most this size
 constexpr std::size_t window_records = 65536;
 
-using Regions = std::map<VolumeNumber, std::map<std::uint64_t, Era>>;
+using Applied = std::map<VolumeNumber, AppliedVolume>;
 
 struct Run { // adjacent pieces, all data or all zeroes
   VolumeNumber volume = 0;
@@ -110,7 +110,7 @@ private:
   Result<ApplyResult> run(const Job& job, const std::vector<JournalSegment>& segments,
                           const std::function<void(std::uint64_t)>& progress) {
     ApplyResult result;
-    Regions regions;
+    Applied applied;
     bool reached = false;
     for (const auto& segment : segments) {
       // A stream may lie in two stretches; the last one that is needed holds job.last.
@@ -123,7 +123,7 @@ private:
         if (!window)
           return window.error().because("apply");
         next = window->records.back().seq + 1;
-        if (Status done = apply_window(job, *window, regions, result); !done)
+        if (Status done = apply_window(job, *window, applied, result); !done)
           return done.error().because("apply");
         if (progress)
           tell([progress, bytes = result.data_bytes] { progress(bytes); });
@@ -135,17 +135,17 @@ private:
     }
     if (!reached)
       return Error{ErrorCode::NotFound, "apply: the journal does not hold the stream to be applied", ""};
-    for (const auto& [volume, touched] : regions) {
+    for (const auto& [volume, part] : applied) {
       const auto extents =
-          extents_of(volume, touched, options_.region_sectors, job.volume_sectors.at(volume));
+          settle_extents(volume, part, options_.region_sectors, job.volume_sectors.at(volume));
       if (Status settled = job.control->settle(volume, extents, job.redo); !settled)
         return settled.error().because("apply: closing the regions of volume " + std::to_string(volume));
-      result.regions += touched.size();
+      result.regions += part.regions.size();
     }
     return result;
   }
 
-  Status apply_window(const Job& job, const format::RecordsMessage& window, Regions& regions,
+  Status apply_window(const Job& job, const format::RecordsMessage& window, Applied& applied,
                       ApplyResult& result) {
     const auto plan = plan_apply(window, options_.region_sectors, job.volume_sectors);
     if (!plan)
@@ -156,7 +156,7 @@ private:
     for (const auto& [volume, touched] : plan->regions) {
       std::map<std::uint64_t, Era> cold;
       for (const auto& [region, era] : touched) {
-        const auto [known, is_new] = regions[volume].try_emplace(region, era);
+        const auto [known, is_new] = applied[volume].regions.try_emplace(region, era);
         if (is_new)
           cold.emplace(region, Era{});
         else
@@ -168,6 +168,9 @@ private:
       if (Status marked = job.control->mark(volume, extents); !marked)
         return marked.error().because("opening the regions of volume " + std::to_string(volume));
     }
+    for (const auto& [volume, pieces] : plan->pieces)
+      for (const ApplyPiece& piece : pieces)
+        applied[volume].sectors.add(piece.sector, piece.sector + piece.sectors, [](auto, auto) {});
     return write_all(job, runs_of(*plan), result);
   }
 

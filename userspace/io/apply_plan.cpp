@@ -2,39 +2,12 @@
 #include "io/apply_plan.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace rc::io {
 namespace {
 
 constexpr std::uint64_t sector_bytes = 512;
-
-// Sectors that newer records have claimed: disjoint stretches [start, end).
-class Claimed {
-public:
-  // Calls `free` with each part of [start, end) that nobody has claimed, and claims all of it.
-  template <typename Free> void claim(std::uint64_t start, std::uint64_t end, Free free) {
-    auto next = stretches_.upper_bound(start);
-    if (next != stretches_.begin() && std::prev(next)->second >= start)
-      --next;
-    std::uint64_t from = start;
-    std::uint64_t whole_start = start;
-    std::uint64_t whole_end = end;
-    while (next != stretches_.end() && next->first <= end) {
-      if (next->first > from)
-        free(from, next->first);
-      from = std::max(from, next->second);
-      whole_start = std::min(whole_start, next->first);
-      whole_end = std::max(whole_end, next->second);
-      next = stretches_.erase(next);
-    }
-    if (from < end)
-      free(from, end);
-    stretches_.emplace(whole_start, whole_end);
-  }
-
-private:
-  std::map<std::uint64_t, std::uint64_t> stretches_;
-};
 
 Error corrupt(const format::Record& record, const std::string& why) {
   return Error{ErrorCode::Corrupt, "record " + format::to_string(record) + " " + why,
@@ -43,11 +16,39 @@ Error corrupt(const format::Record& record, const std::string& why) {
 
 } // namespace
 
+std::pair<std::uint64_t, std::uint64_t> SectorSet::first_in(std::uint64_t start, std::uint64_t end) const {
+  auto at = stretches_.upper_bound(start);
+  if (at != stretches_.begin() && std::prev(at)->second > start)
+    --at;
+  RC_ASSERT(at != stretches_.end() && at->first < end);
+  return {std::max(at->first, start), std::min(at->second, end)};
+}
+
+std::vector<format::Extent> settle_extents(VolumeNumber volume, const AppliedVolume& applied,
+                                           std::uint32_t region_sectors, std::uint64_t volume_sectors) {
+  std::vector<format::Extent> extents;
+  bool last_whole = false;
+  for (const auto& [region, era] : applied.regions) {
+    std::uint64_t start = region * region_sectors;
+    std::uint64_t end = std::min<std::uint64_t>(start + region_sectors, volume_sectors);
+    const bool whole = applied.sectors.covers(start, end);
+    if (!whole)
+      std::tie(start, end) = applied.sectors.first_in(start, end);
+    if (whole && last_whole && extents.back().era == era &&
+        extents.back().sector + extents.back().sectors == start)
+      extents.back().sectors += end - start;
+    else
+      extents.push_back({.volume = volume, .sector = start, .sectors = end - start, .era = era});
+    last_whole = whole;
+  }
+  return extents;
+}
+
 Result<ApplyPlan> plan_apply(const format::RecordsMessage& window, std::uint32_t region_sectors,
                              const std::map<VolumeNumber, std::uint64_t>& volume_sectors) {
   ApplyPlan plan;
   std::size_t data_end = window.data ? window.data->size() : 0;
-  std::map<VolumeNumber, Claimed> claimed;
+  std::map<VolumeNumber, SectorSet> claimed; // by newer records
   for (auto at = window.records.rbegin(); at != window.records.rend(); ++at) {
     const format::Record& record = *at;
     const std::uint32_t bytes = format::data_bytes(record);
@@ -68,7 +69,7 @@ Result<ApplyPlan> plan_apply(const format::RecordsMessage& window, std::uint32_t
     const std::uint64_t end = record.sector + sectors;
     const std::byte* data = bytes ? window.data->data() + data_end : nullptr;
     auto& pieces = plan.pieces[record.volume];
-    claimed[record.volume].claim(record.sector, end, [&](std::uint64_t from, std::uint64_t to) {
+    claimed[record.volume].add(record.sector, end, [&](std::uint64_t from, std::uint64_t to) {
       pieces.push_back({.sector = from,
                         .sectors = to - from,
                         .data = data ? data + (from - record.sector) * sector_bytes : nullptr,

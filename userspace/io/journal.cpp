@@ -134,8 +134,9 @@ public:
       if (!after.empty() && after.back().last < after.back().first)
         after.pop_back();
       for (const JournalSegment& segment : after)
-        if (short_id(segment.stream) == short_id(start.stream))
-          return refused("a second segment of a stream that it holds");
+        if (short_id(segment.stream) == short_id(start.stream) &&
+            (segment.stream != start.stream || segment.last >= start.first))
+          return refused("a segment of a stream that begins before the end of what it holds of it");
       after.push_back({start.stream, start.first, start.first - 1});
     }
     if (format::encode_group_state(state).size() + (after.size() + 1) * sizeof(Segment) + 4096 >
@@ -154,10 +155,6 @@ public:
   Status trim(const JournalTrim& trim) override {
     if (Status good = usable(); !good)
       return good;
-    const bool held = std::any_of(admitted_.begin(), admitted_.end(),
-                                  [&](const JournalSegment& s) { return s.stream == trim.stream; });
-    if (!held)
-      return {}; // trimmed already
     if (Status good = trim_list(admitted_, trim); !good)
       return good;
     const std::lock_guard lock(mutex_);
@@ -169,9 +166,9 @@ public:
   const GroupState& state() const override { return state_; }
 
   Seq appended(StreamId stream) const override {
-    for (const JournalSegment& segment : admitted_)
-      if (segment.stream == stream)
-        return segment.last;
+    for (auto segment = admitted_.rbegin(); segment != admitted_.rend(); ++segment)
+      if (segment->stream == stream)
+        return segment->last;
     return 0;
   }
 
@@ -182,8 +179,9 @@ public:
 
   JournalUse use() const override {
     const std::lock_guard lock(mutex_);
-    return {in_data_ - down(marks_.out_data, format::journal_block_bytes), geometry_.data_bytes,
-            in_slot_ - down(marks_.out_slot, slots_per_block), geometry_.control_slots};
+    return {in_data_ - down(marks_.out_data, format::journal_block_bytes),
+            geometry_.data_bytes - format::journal_block_bytes,
+            in_slot_ - down(marks_.out_slot, slots_per_block), geometry_.control_slots - slots_per_block};
   }
 
   std::uint64_t journal_id() const override { return journal_id_; }
@@ -256,15 +254,18 @@ private:
     return failure_ ? Status(*failure_) : Status();
   }
 
+  // Of a stream that lies in several segments: the newest one that begins at or before the record.
   Status trim_list(std::deque<JournalSegment>& list, const JournalTrim& trim) const {
-    const auto segment = std::find_if(list.begin(), list.end(),
-                                      [&](const JournalSegment& s) { return s.stream == trim.stream; });
-    if (segment == list.end())
-      return refused("trim of a stream that it does not hold");
+    const auto found = std::find_if(list.rbegin(), list.rend(), [&](const JournalSegment& s) {
+      return s.stream == trim.stream && s.first <= trim.through;
+    });
+    if (found == list.rend())
+      return {}; // trimmed already
+    const auto segment = std::prev(found.base());
     if (trim.through > segment->last)
       return refused("trim beyond its end");
     const bool whole = trim.through == segment->last && std::next(segment) != list.end();
-    segment->first = std::max(segment->first, trim.through + 1);
+    segment->first = trim.through + 1;
     list.erase(list.begin(), whole ? std::next(segment) : segment);
     return {};
   }
@@ -276,14 +277,16 @@ private:
     return end - held_[segment].first_slot;
   }
 
+  Seq durable_of(std::size_t segment) const {
+    const std::uint64_t begin = held_[segment].first_slot;
+    const std::uint64_t end = std::min(begin + slots_of(segment), marks_.flushed_slot);
+    return held_[segment].first + (std::max(end, begin) - begin) - 1;
+  }
+
   Seq durable_locked(StreamId stream) const {
-    for (std::size_t i = 0; i < held_.size(); i++) {
-      if (held_[i].stream != stream)
-        continue;
-      const std::uint64_t end = std::min(held_[i].first_slot + slots_of(i), marks_.flushed_slot);
-      return end > held_[i].first_slot ? held_[i].first + (end - held_[i].first_slot) - 1
-                                       : held_[i].first - 1;
-    }
+    for (std::size_t i = held_.size(); i-- > 0;)
+      if (held_[i].stream == stream)
+        return durable_of(i);
     return 0;
   }
 
@@ -293,15 +296,15 @@ private:
       const std::lock_guard lock(mutex_);
       if (failure_)
         return *failure_;
-      const auto segment =
-          std::find_if(held_.begin(), held_.end(), [&](const Segment& s) { return s.stream == stream; });
-      if (segment == held_.end() || from < segment->first || through > durable_locked(stream) ||
-          through < from)
+      const auto held = std::find_if(held_.rbegin(), held_.rend(),
+                                     [&](const Segment& s) { return s.stream == stream && s.first <= from; });
+      if (held == held_.rend() || through < from ||
+          through > durable_of(static_cast<std::size_t>(std::prev(held.base()) - held_.begin())))
         return Error{ErrorCode::NotFound,
                      "journal " + disk_->name() + " does not hold seq " + std::to_string(from) + " to " +
                          std::to_string(through) + " of that stream",
                      ""};
-      slot = segment->first_slot + (from - segment->first);
+      slot = held->first_slot + (from - held->first);
     }
     const std::size_t count =
         static_cast<std::size_t>(std::min<std::uint64_t>(through - from + 1, max_records));

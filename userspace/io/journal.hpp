@@ -53,6 +53,7 @@ struct JournalChange {
 };
 
 struct JournalUse {
+  // Sizes are net of the one block that can't be used: what fits beside `used` is taken.
   std::uint64_t data_used = 0; // bytes, of data_bytes
   std::uint64_t data_bytes = 0;
   std::uint64_t slots_used = 0;
@@ -87,8 +88,9 @@ public:
 
   // Stores the state (its `segments` are ignored: the journal knows better), together with the change. `done`
   // is posted when it is on stable storage; everything appended before is durable then too. Space of trimmed
-  // records is free from then on. Refused at once: a trim of what it does not hold; begin of a stream it
-  // already holds. Full: the state is too large.
+  // records is free from then on. Refused at once: a trim beyond its end; begin of a stream before
+  // the end of what it holds of that stream (after it, with a gap: a further segment). Full: the state is too
+  // large.
   virtual Status store(const format::GroupState& state, const JournalChange& change,
                        std::function<void()> done) = 0;
   // Trim alone, with the state stored last. Merged and delayed until it is worth a write or room is short.
@@ -96,7 +98,8 @@ public:
 
   // The state handed to store() last (owner's thread).
   virtual const format::GroupState& state() const = 0;
-  virtual Seq appended(StreamId stream) const = 0; // highest seq appended of that segment, 0 when not held
+  // Of the stream's newest segment: highest seq; 0 when the stream is not held.
+  virtual Seq appended(StreamId stream) const = 0;
   virtual Seq durable(StreamId stream) const = 0;
   virtual JournalUse use() const = 0;
   virtual std::uint64_t journal_id() const = 0;

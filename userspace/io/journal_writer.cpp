@@ -148,14 +148,15 @@ Result<std::uint64_t> JournalWriter::data_position(std::uint64_t slot) {
 
 Status JournalWriter::trim(const JournalTrim& trim) {
   auto& segments = superblock_.state.segments;
-  const auto segment = std::find_if(segments.begin(), segments.end(),
-                                    [&](const Segment& s) { return s.stream == trim.stream; });
-  RC_ASSERT(segment != segments.end());
+  const auto found = std::find_if(segments.rbegin(), segments.rend(), [&](const Segment& s) {
+    return s.stream == trim.stream && s.first <= trim.through;
+  });
+  if (found == segments.rend())
+    return {}; // trimmed already
+  const auto segment = std::prev(found.base());
   const bool last = std::next(segment) == segments.end();
   const std::uint64_t end = last ? marks_.in_slot : std::next(segment)->first_slot;
-  std::uint64_t out = segment->first_slot;
-  if (trim.through >= segment->first)
-    out = segment->first_slot + (trim.through - segment->first) + 1;
+  const std::uint64_t out = segment->first_slot + (trim.through - segment->first) + 1;
   RC_ASSERT(out <= end);
   const auto data = data_position(out);
   if (!data)
