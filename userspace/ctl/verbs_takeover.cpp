@@ -43,6 +43,14 @@ private:
   std::vector<control::StepState> shown_;
 };
 
+void show_devices(const char* outcome, const TakeoverReply& plan, Terminal& terminal) {
+  terminal.out << outcome << ": group " << plan.group << " is primary here\n";
+  for (const std::string& device : plan.devices)
+    terminal.out << "  hosts use: " << device << "\n";
+  if (!plan.next_action.empty())
+    terminal.out << "  next: " << plan.next_action << "\n";
+}
+
 int takeover(const Invocation& invocation, Terminal& terminal) {
   control::TakeoverRequest request;
   request.group = invocation.text("GROUP");
@@ -54,6 +62,13 @@ int takeover(const Invocation& invocation, Terminal& terminal) {
   const Result<TakeoverReply> plan = ask<TakeoverReply>(invocation, request);
   if (!plan)
     return report(plan.error(), invocation.json, terminal);
+  if (plan->complete) { // this node is the primary already
+    if (invocation.json)
+      print_json(*plan, terminal);
+    else
+      show_devices("already so", *plan, terminal);
+    return Exit::done;
+  }
   if (!invocation.json)
     terminal.out << takeover_text(*plan) << std::flush;
   if (invocation.has("dry-run") || !plan->allowed) {
@@ -87,13 +102,8 @@ int takeover(const Invocation& invocation, Terminal& terminal) {
         why += ": " + step.text + ": " + step.reason;
     return report({ErrorCode::Failed, why, last->next_action}, false, terminal);
   }
-  if (!invocation.json) {
-    terminal.out << "done: group " << request.group << " is primary here\n";
-    for (const std::string& device : last->devices)
-      terminal.out << "  hosts use: " << device << "\n";
-    if (!last->next_action.empty())
-      terminal.out << "  next: " << last->next_action << "\n";
-  }
+  if (!invocation.json)
+    show_devices("done", *last, terminal);
   return Exit::done;
 }
 

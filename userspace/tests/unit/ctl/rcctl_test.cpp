@@ -352,6 +352,18 @@ TEST_F(Rcctl, takeover_shows_plan_and_loss_and_follows_the_steps) {
   EXPECT_EQ(sent["accept_loss_of"], Json::array({"pa"}));
 }
 
+TEST_F(Rcctl, a_takeover_of_what_is_primary_here_changes_nothing) {
+  agent.on_thread([&] {
+    agent.plan.group = "bank";
+    agent.plan.complete = true;
+    agent.plan.devices = {"/dev/mapper/bank-data"};
+  });
+  const Outcome outcome = rcctl({"takeover", "bank"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.out, "already so: group bank is primary here\n  hosts use: /dev/mapper/bank-data\n");
+  EXPECT_EQ(agent.calls().size(), 1u);
+}
+
 TEST_F(Rcctl, a_takeover_that_is_refused_does_nothing_and_is_exit_6) {
   agent.on_thread([&] {
     agent.plan.group = "bank";
