@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is full: a ring while the agent is away, a journal while the copy is away. The application goes on, the state and
+its reason are told, and the pair comes back by itself, by delta."""
+
+import time
+
+import pytest
+
+from lib import oracle, sites
+
+RING_MIB = 8
+
+
+def write_mib(node, mib: int, seek: int = 16) -> None:
+    """Beyond the first 16 MiB, which are the oracle's."""
+    node.exec(f"dd if=/dev/urandom of={sites.device('data')} bs=1M count={mib} seek={seek} oflag=direct status=none", timeout=180)
+
+
+@pytest.mark.lab(primary=1, async_=1, fresh=True)
+def test_a_full_ring_ends_in_a_delta_resync_not_in_a_stall(lab):
+    group = sites.set_up(lab, ring_mib=RING_MIB)
+    group.wait_protected()
+    node = lab["primary1"]
+    sent_before = group.pair("async1")["sent_bytes"]
+    node.exec("systemctl stop rcagent")
+    write_mib(node, 4 * RING_MIB)           # four rings, and nobody reads them: must not wait for anybody
+    assert "lost" in node.sh("dmsetup status bank-data"), node.sh("dmsetup status bank-data")
+    node.exec("systemctl start rcagent")
+    group.wait_protected(timeout=180)
+    sent = group.pair("async1")["sent_bytes"] - sent_before
+    assert sent < 3 * 4 * RING_MIB << 20, f"{sent >> 20} MiB were sent for {4 * RING_MIB} MiB that changed"
+    events = group.rcctl("primary1", "events", "--limit", "1000").out
+    assert "resync" in events
+    writers = oracle.Writers(lab, "primary1")
+    deadline = time.monotonic() + 120
+    while not writers.log.exists() or writers.logged()["acknowledged"] < 1000:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    node.power_cut()
+    assert group.takeover("async1", "--force")["complete"]
+    assert writers.verify(lab["async1"], min_contained=500)["causal"] is True
+
+
+@pytest.mark.lab(primary=1, async_=1, fresh=True, journal_mib=32)
+def test_full_journals_suspend_the_pair_and_never_the_application(lab):
+    group = sites.set_up(lab, ring_mib=RING_MIB)
+    group.wait_protected()
+    node = lab["primary1"]
+    lab.cut("primary1", "async1")
+    write_mib(node, 96)                     # more than ring and spill together
+    pair = group.pair("async1")
+    assert pair["reason"] and pair["next_action"]
+    assert pair["state"] != "duplex", pair
+    lab.heal("primary1", "async1")
+    group.wait_protected(timeout=240)
+    group.rcctl("primary1", "wait", sites.GROUP, "--for", "drained", "--timeout", "60", timeout=90)
+    want = node.sh(f"dd if={sites.device('data')} bs=1M skip=16 count=96 iflag=direct status=none | sha256sum", timeout=120)
+    node.power_cut()
+    assert group.takeover("async1", "--force")["complete"]
+    have = lab["async1"].sh(f"dd if={sites.device('data')} bs=1M skip=16 count=96 iflag=direct status=none | sha256sum",
+                            timeout=120)
+    assert have == want
