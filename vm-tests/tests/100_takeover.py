@@ -9,7 +9,7 @@ import pytest
 
 from lib import oracle, sites
 
-THREE = pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True)
+THREE = pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=64, log_mib=64)
 MIN_WRITES = 2000
 
 
@@ -56,7 +56,7 @@ def test_power_cut_then_takeover_at_both_sites(lab):
     assert verdict["lost"] == 0 and verdict["acknowledged"] == logged["acknowledged"]
 
     # The host of the new primary may write; the copy stays causal whatever is done after.
-    sync.exec(f"dd if=/dev/zero of={sites.device('log')} bs=4k count=1 seek=30000 oflag=direct status=none")
+    sync.exec(f"dd if=/dev/zero of={sites.device('log')} bs=4k count=1 seek=12000 oflag=direct status=none")
 
     # The async site, as if the sync site were gone too.
     lab.cut("sync1", "async1")

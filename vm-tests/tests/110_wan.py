@@ -8,7 +8,7 @@ import pytest
 
 from lib import oracle, sites
 
-THREE = pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True)
+THREE = pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=64, log_mib=64)
 ACK_TIMEOUT_S = 5      # default of a group
 MARGIN_S = 3           # a busy host: VMs of one machine share two cores
 

@@ -11,7 +11,7 @@ from lib import oracle, sites
 ROUNDS = 20
 
 
-@pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True)
+@pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=64, log_mib=64)
 def test_killed_agents_lose_nothing_and_resynchronise_nothing(lab):
     group = sites.set_up(lab)
     group.wait_protected()

@@ -11,7 +11,7 @@ from lib import oracle, sites
 CUTS = 3
 
 
-@pytest.mark.lab(primary=1, async_=1, fresh=True)
+@pytest.mark.lab(primary=1, async_=1, fresh=True, data_mib=64, log_mib=64)
 def test_power_cuts_of_the_secondary_in_mid_apply(lab):
     group = sites.set_up(lab)
     group.wait_protected()

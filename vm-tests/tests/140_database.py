@@ -11,7 +11,7 @@ from lib import database, sites
 MIN_COMMITS = 50
 
 
-@pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, include=("postgresql",))
+@pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=192, log_mib=128, include=("postgresql",))
 def test_a_database_recovers_at_both_sites(lab):
     lab.wan("primary1", "sync1", delay_ms=2)
     lab.wan("primary1", "async1", delay_ms=20, loss_pct=0.1)

@@ -19,7 +19,7 @@ def talk(node, to: str, story: str, directory: str = "/etc/remotecopy", ca: str 
                     f"{directory}/{name}.key", ca, story], timeout=60)
 
 
-@pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True)
+@pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=64, log_mib=64)
 def test_wrong_certificates_and_malformed_frames_have_no_effect(lab):
     pairs = {"sync1": "sync"}       # async1 is the bad peer: its own agent is off
     group = sites.set_up(lab, pairs=pairs)

@@ -16,7 +16,7 @@ def write_mib(node, mib: int, seek: int = 16) -> None:
     node.exec(f"dd if=/dev/urandom of={sites.device('data')} bs=1M count={mib} seek={seek} oflag=direct status=none", timeout=180)
 
 
-@pytest.mark.lab(primary=1, async_=1, fresh=True)
+@pytest.mark.lab(primary=1, async_=1, fresh=True, data_mib=160, log_mib=32)
 def test_a_full_ring_ends_in_a_delta_resync_not_in_a_stall(lab):
     group = sites.set_up(lab, ring_mib=RING_MIB)
     group.wait_protected()
@@ -41,7 +41,7 @@ def test_a_full_ring_ends_in_a_delta_resync_not_in_a_stall(lab):
     assert writers.verify(lab["async1"], min_contained=500)["causal"] is True
 
 
-@pytest.mark.lab(primary=1, async_=1, fresh=True, journal_mib=32)
+@pytest.mark.lab(primary=1, async_=1, fresh=True, journal_mib=32, data_mib=160, log_mib=32)
 def test_full_journals_suspend_the_pair_and_never_the_application(lab):
     group = sites.set_up(lab, ring_mib=RING_MIB)
     group.wait_protected()
