@@ -246,6 +246,8 @@ void SourceRuntime::damaged(const std::string& peer, const std::string& reason) 
 // ---- commands
 
 void SourceRuntime::volumes_changed(const VolumeSet& volumes) {
+  if (volumes.volumes == volumes_.volumes)
+    return;
   volumes_ = volumes;
   step(core::source::VolumesChanged{sectors_by_number(volumes_)});
 }
@@ -253,6 +255,8 @@ void SourceRuntime::volumes_changed(const VolumeSet& volumes) {
 void SourceRuntime::add_pair(const io::PairRow& pair) {
   const auto slot = static_cast<core::LinkSlot>(pair.link_slot);
   const bool is_new = !links_.contains(slot);
+  if (!is_new && links_[slot].pair == pair)
+    return;
   LinkInfo& link = links_[slot];
   link.peer = pair.target;
   link.pair = pair;
