@@ -145,6 +145,9 @@ control::PairStatus report_target(const core::TargetStatus& target, core::Now no
   else if (target.restartable && target.takeover_time_ns != 0 && now.real_ns >= target.takeover_time_ns)
     pair.lag_seconds = static_cast<double>(now.real_ns - target.takeover_time_ns) * ns;
   group.lag_seconds = pair.lag_seconds;
+  group.restartable = target.restartable;
+  group.current = target.current;
+  group.image = checkpoint(target.takeover_checkpoint, target.takeover_time_ns, now.real_ns);
   pair.complete = checkpoint(target.position.applied, target.image_time_ns, now.real_ns);
   pair.journal = group.journal;
   pair.reason = target.reason;
