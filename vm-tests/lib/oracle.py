@@ -27,11 +27,14 @@ class Writers:
 
     def logged(self) -> dict:
         """What was acknowledged so far: rc-causal read-log."""
+        if not self.log.exists() or self.log.stat().st_size <= self.offset:
+            return {"acknowledged": 0, "longest_stall_ms": 0}
         done = subprocess.run([rc_causal(), "read-log", str(self.log), "--log-offset", str(self.offset), "--json"],
                               capture_output=True, text=True)
         if done.returncode:
             raise LabError(f"rc-causal read-log: {done.stderr.strip()}")
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        lines = done.stdout.strip().splitlines()
+        return json.loads(lines[-1]) if lines else {"acknowledged": 0, "longest_stall_ms": 0}
 
     def verify(self, node, acknowledged_all: bool = False, min_contained: int = 1000, devices=None) -> dict:
         """The verdict on a node's volumes (or on the devices given), judged in that guest with the host's log.
