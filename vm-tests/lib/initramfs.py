@@ -13,6 +13,9 @@ from .paths import LabError
 MODULES = ["virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "crc32c_generic", "crc32c_intel", "ext4",
            "overlay", "qemu_fw_cfg", "sch_netem"]
 
+# The commands of busybox that guest/init uses.
+APPLETS = ["sh", "mount", "umount", "insmod", "cat", "ip", "tar", "chroot", "mkdir", "switch_root", "setsid", "ls"]
+
 
 def ensure(image_dir: Path, release: str) -> Path:
     """The initrd for this image and today's guest/init (cached beside the image)."""
@@ -34,6 +37,8 @@ def _write(target: Path, image_dir: Path, init: Path) -> None:
         for directory in ("bin", "dev", "proc", "sys", "run", "layers", "newroot", "modules"):
             archive.add(directory, stat.S_IFDIR | 0o755, b"")
         archive.add("bin/busybox", stat.S_IFREG | 0o755, (image_dir / "busybox").read_bytes())
+        for applet in APPLETS:
+            archive.add(f"bin/{applet}", stat.S_IFLNK | 0o777, b"busybox")
         archive.add("init", stat.S_IFREG | 0o755, init.read_bytes())
         for path in order:
             archive.add(f"modules/{Path(path).name}", stat.S_IFREG | 0o644, read_module(modules / path))

@@ -13,7 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import channel, disks
+from . import channel, disks, tsc
 from .paths import LabError
 
 CPU = "max,-erms,-fsrm,-la57"   # string instructions that are slow when emulated; five-level paging is too
@@ -21,6 +21,7 @@ APPEND = ("console=ttyS0 loglevel=5 nokaslr mitigations=off audit=0 selinux=0 ap
           "random.trust_cpu=on tsc=reliable no_timer_check watchdog_thresh=30 "
           "rcupdate.rcu_cpu_stall_timeout=60 systemd.show_status=0 rd.systemd.show_status=0 "
           "cryptomgr.notests raid=noautodetect")
+HZ = 250                        # of the kernel: Debian's CONFIG_HZ
 PORTS = ["oracle", "journal"]   # guest to host only; appended to NAME.log of the node's directory
 
 
@@ -30,7 +31,8 @@ def command_line(name: str, image, layer: Path, mem_mib: int, smp: int, disk_nam
     args = ["qemu-system-x86_64", "-name", name, "-machine", "pc,usb=off,vmport=off,smbus=off",
             "-accel", "tcg,thread=multi,tb-size=192", "-cpu", CPU, "-smp", str(smp), "-m", f"{mem_mib}M",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-rtc", "base=utc",
-            "-kernel", str(image.vmlinux), "-initrd", str(image.initrd()), "-append", APPEND,
+            "-kernel", str(image.vmlinux), "-initrd", str(image.initrd()),
+            "-append", f"{APPEND} tsc_early_khz={tsc.khz()} lpj={tsc.khz() * 1000 // HZ}",
             "-fw_cfg", "name=opt/remotecopy/node,file=node.tar",
             "-chardev", "socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on",
             "-serial", "chardev:console",

@@ -19,7 +19,7 @@ from . import channel, disks, kmsg, node_config, powercut, qemu
 from .channel import EXIT, OUT, CommandTimeout, GuestGone, Session, describe
 from .paths import LabError
 
-BOOT_TIMEOUT_S = 240
+BOOT_TIMEOUT_S = 400            # generous: many tests may share two cores
 
 
 @dataclass(frozen=True)
