@@ -17,12 +17,4 @@ const Story* find_story(const std::string& name) {
   return nullptr;
 }
 
-#ifdef RC_TEST_BUILD
-void core_mutate(core::Mutation mutation) { core::set_mutation(mutation); }
-bool core_can_mutate() { return true; }
-#else
-void core_mutate(core::Mutation) {}
-bool core_can_mutate() { return false; }
-#endif
-
 } // namespace rc::sim
