@@ -3,11 +3,15 @@
 
 #include "io/tls_connection.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <vector>
 
 namespace rc::io {
 namespace {
@@ -78,12 +82,34 @@ std::string openssl_reason() {
   return text.empty() ? "unknown reason" : text;
 }
 
-bool cpu_has_aes() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("aes");
-#else
-  return false;
-#endif
+namespace {
+
+// Time to seal 256 KiB, the best of three; a cipher that OpenSSL can't do takes for ever.
+std::chrono::nanoseconds time_of(const EVP_CIPHER* cipher) {
+  auto best = std::chrono::nanoseconds::max();
+  const std::vector<unsigned char> plain(256 << 10);
+  std::vector<unsigned char> sealed(plain.size() + EVP_MAX_BLOCK_LENGTH);
+  const unsigned char key[32] = {};
+  const unsigned char nonce[12] = {};
+  const std::unique_ptr<EVP_CIPHER_CTX, void (*)(EVP_CIPHER_CTX*)> context(EVP_CIPHER_CTX_new(),
+                                                                           EVP_CIPHER_CTX_free);
+  for (int i = 0; context && i < 3; i++) {
+    const auto began = std::chrono::steady_clock::now();
+    int length = 0;
+    if (!EVP_EncryptInit_ex(context.get(), cipher, nullptr, key, nonce) ||
+        !EVP_EncryptUpdate(context.get(), sealed.data(), &length, plain.data(),
+                           static_cast<int>(plain.size())))
+      break;
+    best = std::min(best, std::chrono::nanoseconds(std::chrono::steady_clock::now() - began));
+  }
+  return best;
+}
+
+} // namespace
+
+bool aes_is_faster() {
+  static const bool faster = time_of(EVP_aes_256_gcm()) <= time_of(EVP_chacha20_poly1305());
+  return faster;
 }
 
 void PeerNames::set(std::set<std::string> names) {
@@ -108,8 +134,8 @@ Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsFiles& files) {
     return tls_error("cannot set up TLS 1.3", "");
   // Without AES instructions AES-GCM costs several times what ChaCha20 does. The side that connects proposes,
   // the other one takes the first proposal that it knows.
-  const char* suites = cpu_has_aes() ? "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-                                     : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
+  const char* suites = aes_is_faster() ? "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+                                       : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
   if (!SSL_CTX_set_ciphersuites(context.get(), suites))
     return tls_error("cannot choose ciphers", "");
   if (!SSL_CTX_load_verify_locations(context.get(), files.ca.c_str(), nullptr))

@@ -49,7 +49,8 @@ private:
 // Name in the verified certificate of the other side.
 Result<std::string> peer_name(const ssl_st* ssl);
 
-// True when AES has instructions of its own; else ChaCha20 is offered first.
-bool cpu_has_aes();
+// Measured once, in some milliseconds: AES-GCM or ChaCha20? A CPU that has AES instructions may be an
+// emulated one, on which they are slow.
+bool aes_is_faster();
 
 } // namespace rc::io
