@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BUILD := build/release
 JOBS := $(shell nproc)
 
-.PHONY: all deps build demo test bench install style clean
+.PHONY: all deps build demo test install style clean
 
 all: build
 
@@ -21,9 +21,6 @@ demo: deps
 
 test: deps
 	scripts/run-tests
-
-bench: deps build
-	vm-tests/bench
 
 style: deps
 	scripts/check-style
