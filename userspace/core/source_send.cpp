@@ -56,13 +56,16 @@ void Source::Parts::pump(Link& link) {
     }
     const std::uint64_t window_room =
         link.config.window_bytes - std::min(link.config.window_bytes, link.in_flight_bytes);
-    Seq last = ring.reach(link.sent, limit, std::min(window_room, bytes_room), copies);
+    // In pieces: what is durable of a window gives room before all of it is.
+    const std::uint64_t piece = link.config.window_bytes / 8;
+    Seq last = ring.reach(link.sent, limit, std::min({window_room, bytes_room, piece}), copies);
     if (last == link.sent) { // not even one record
-      if (!link.in_flight.empty())
-        return;
-      last = next; // larger than the window: alone
-      if (ring.bytes(link.sent, last, copies) > bytes_room)
+      const std::uint64_t alone = ring.bytes(link.sent, next, copies);
+      if (alone > bytes_room)
         break;
+      if (alone > window_room && !link.in_flight.empty())
+        return;
+      last = next; // larger than a piece, or than the window: alone
     }
     last = std::min(last, link.sent + slots_room);
     const std::uint64_t bytes = ring.bytes(link.sent, last, copies);

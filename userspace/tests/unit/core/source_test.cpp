@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Single rules of the Source that the transcripts don't show: confirmation, refusals, windows, pacing, lies
+// of a peer.
+#include "unit/core/samples.hpp"
+
+#include <gtest/gtest.h>
+
+namespace rc::core {
+namespace {
+
+using namespace source;
+
+struct Primary {
+  explicit Primary(LinkMode mode = LinkMode::Async, std::uint64_t window_bytes = 8 << 20, bool live = true) {
+    SourceConfig config;
+    config.group = "g";
+    config.site = "paris";
+    config.volume_sectors = {64};
+    LinkConfig link;
+    link.peer = link.site = "lyon";
+    link.mode = mode;
+    link.window_bytes = window_bytes;
+    config.links = {link};
+    format::GroupState state;
+    state.role = format::Role::Primary;
+    state.position = {{first_entry()}, Era::open()};
+    source.emplace(config, state, RecoveredSpill{});
+    first = step(Started{live});
+    if (live)
+      begin();
+  }
+  void begin() {
+    RingAttached ring;
+    ring.era = Era::of(1, 1);
+    ring.data_bytes = 1 << 20;
+    ring.slots = 256;
+    ring.copy_slots = 4;
+    ring.copy_slot_bytes = 4096;
+    ring.region_sectors = 8;
+    step(ring);
+    step(StreamStarted{test_stream, Era::of(1, 1), ""});
+  }
+  Actions step(const Event& event, std::uint64_t time_ms = 0) {
+    Actions actions = source->step(event, at_ms(time_ms));
+    source->check_invariants();
+    return actions;
+  }
+  Actions say(format::GroupMessage message, std::uint64_t time_ms = 0) {
+    return step(MessageArrived{0, std::move(message)}, time_ms);
+  }
+  Actions capture(std::vector<format::Record> records, std::uint64_t time_ms = 0) {
+    read = records.back().seq;
+    Actions actions = step(RecordsCommitted{test_stream, records}, time_ms);
+    for (Action& action : step(RingProgress{read, false, Era{}}, time_ms))
+      actions.push_back(std::move(action));
+    return actions;
+  }
+  format::HelloMessage hello(Seq durable = 0, bool of_stream = true) {
+    format::HelloMessage message;
+    message.position = {{first_entry()}, Era::of(1, 1)};
+    if (of_stream)
+      message.stream = test_stream;
+    message.durable = durable;
+    message.volume_sectors = {64};
+    message.image_volumes = {0};
+    return message;
+  }
+  format::WatermarksMessage marks(Seq durable) {
+    format::WatermarksMessage message;
+    message.stream = test_stream;
+    message.durable = durable;
+    message.journal_bytes = 1 << 20;
+    message.journal_slots = 1000;
+    return message;
+  }
+  // A blank copy greets and is attached at the next record.
+  Actions attach_blank() {
+    step(LinkUp{0});
+    format::HelloMessage blank = hello(0, false);
+    blank.position = {};
+    blank.image_volumes = {};
+    say(blank);
+    format::ResyncReadyMessage ready;
+    ready.full = true;
+    const Actions asked = say(ready);
+    return step(Reckoned{0, of<ReckonDirty>(asked)[0].ticket, {}});
+  }
+  // Does what the kernel and the copy would do until the end of copying is in the stream and durable there.
+  void finish_copying(Actions todo) {
+    for (Action& action : say(marks(0)))
+      todo.push_back(std::move(action));
+    while (!todo.empty()) {
+      const Action action = todo.front();
+      todo.erase(todo.begin());
+      Actions more;
+      if (const auto* region = std::get_if<CopyRegion>(&action))
+        more = capture({copy(read + 1, region->sector / 8, 1)}, 10);
+      else if (std::holds_alternative<PutEndOfCopying>(action))
+        more = capture({end_of_copying(read + 1, 1)}, 10);
+      else if (std::holds_alternative<SendRecords>(action))
+        more = say(marks(std::get<SendRecords>(action).last), 10);
+      todo.insert(todo.end(), more.begin(), more.end());
+    }
+  }
+  std::optional<Source> source;
+  Actions first;
+  Seq read = 0;
+};
+
+TEST(Source, AStartingPrimaryLoadsNothingBeforeItIsConfirmed) {
+  Primary primary(LinkMode::Async, 8 << 20, false);
+  EXPECT_TRUE(of<LoadVolumes>(primary.first).empty());
+  EXPECT_EQ(primary.source->status(at_ms(0)).state, "waiting for confirmation");
+  primary.step(LinkUp{0});
+  format::HelloMessage blank = primary.hello(0, false);
+  blank.position = {};
+  EXPECT_TRUE(of<LoadVolumes>(primary.say(blank)).empty()) << "a blank copy knows nothing";
+  primary.step(LinkDown{0, "cut"});
+  primary.step(LinkUp{0});
+  const Actions confirmed = primary.say(primary.hello(0, false));
+  ASSERT_EQ(of<LoadVolumes>(confirmed).size(), 1U);
+  EXPECT_EQ(of<LoadVolumes>(confirmed)[0].generation, 1U);
+  EXPECT_TRUE(of<StoreState>(confirmed)[0].state.confirmed) << "stored before the volumes are loaded";
+}
+
+TEST(Source, ANewerGenerationAnywhereStopsIt) {
+  Primary primary;
+  primary.step(LinkUp{0});
+  format::HelloMessage newer = primary.hello(0, false);
+  newer.position.lineage.push_back({2, "lyon", 22, Era::of(1, 1)});
+  newer.position.applied = Era::of(2, 4);
+  const Actions stopped = primary.say(newer);
+  ASSERT_EQ(of<StaleGeneration>(stopped).size(), 1U);
+  EXPECT_EQ(of<StaleGeneration>(stopped)[0].newer.size(), 2U);
+  EXPECT_EQ(of<CloseLink>(stopped).size(), 1U);
+  EXPECT_EQ(primary.source->status(at_ms(0)).state, "stale");
+  primary.step(LinkUp{0});
+  EXPECT_TRUE(primary.say(primary.hello()).empty()) << "it feeds nobody any more";
+}
+
+TEST(Source, ACopyThatIsTooSmallIsRefusedWithTheSizes) {
+  Primary primary;
+  primary.step(LinkUp{0});
+  format::HelloMessage small = primary.hello(0, false);
+  small.volume_sectors = {32};
+  const auto refused = said<format::RefusedMessage, SendMessage>(primary.say(small));
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_NE(refused[0].reason.find("64"), std::string::npos);
+  EXPECT_EQ(primary.source->status(at_ms(0)).links[0].state, PairState::Failed);
+}
+
+TEST(Source, AttachesBeforeItReckons) {
+  Primary primary;
+  primary.capture({write(1), write(2)});
+  primary.step(LinkUp{0});
+  primary.say(primary.hello(0, false));
+  format::ResyncReadyMessage ready;
+  ready.position = {{first_entry()}, Era::of(1, 1)};
+  ready.agreed = Era::of(1, 1);
+  ready.image_volumes = {0};
+  const Actions asked = primary.say(ready);
+  ASSERT_EQ(of<ReckonDirty>(asked).size(), 1U);
+  EXPECT_EQ(of<ReckonDirty>(asked)[0].since, Era::of(1, 1));
+  primary.capture({write(3)}); // between the question and the answer
+  const Actions attached =
+      primary.step(Reckoned{0, of<ReckonDirty>(asked)[0].ticket, {{0, 8, 8, Era::of(1, 2)}}});
+  const auto message = said<format::AttachMessage, SendMessage>(attached);
+  ASSERT_EQ(message.size(), 1U);
+  EXPECT_EQ(message[0].from, 3U);
+  EXPECT_EQ(message[0].copy_bytes, 4096U);
+  EXPECT_TRUE(of<FreeRing>(attached).empty()) << "record 3 stays until it is durable there";
+}
+
+TEST(Source, AVolumeThatTheImageLacksIsCopiedWhole) {
+  Primary primary;
+  primary.step(LinkUp{0});
+  primary.say(primary.hello(0, false));
+  format::ResyncReadyMessage ready;
+  ready.position = {{first_entry()}, Era::of(1, 1)};
+  ready.agreed = Era::of(1, 1);
+  ready.image_volumes = {};
+  const Actions asked = primary.say(ready);
+  const auto message = said<format::AttachMessage, SendMessage>(
+      primary.step(Reckoned{0, of<ReckonDirty>(asked)[0].ticket, {}}));
+  ASSERT_EQ(message.size(), 1U);
+  EXPECT_EQ(message[0].copy_bytes, 64U * 512);
+}
+
+TEST(Source, TheSetIsTheUnionOfBothMaps) {
+  Primary primary;
+  primary.step(LinkUp{0});
+  primary.say(primary.hello(0, false));
+  format::ResyncReadyMessage ready;
+  ready.position = {{first_entry()}, Era::of(1, 1)};
+  ready.agreed = Era::of(1, 1);
+  ready.image_volumes = {0};
+  ready.dirty = {{0, 16, 8, Era::open()}, {0, 60, 20, Era::open()}};
+  const Actions asked = primary.say(ready);
+  const auto message = said<format::AttachMessage, SendMessage>(
+      primary.step(Reckoned{0, of<ReckonDirty>(asked)[0].ticket, {{0, 8, 8, Era::of(1, 2)}}}));
+  EXPECT_EQ(message[0].copy_bytes, (8U + 8 + 4) * 512) << "the copy's last region ends beyond the volume";
+}
+
+TEST(Source, CopiesNoMoreThanItsSlots) {
+  Primary primary;
+  primary.attach_blank();
+  const Actions copying = primary.say(primary.marks(0));
+  (void)copying;
+  EXPECT_EQ(primary.source->status(at_ms(0)).links[0].copy_total_bytes, 64U * 512);
+  Actions all = primary.step(Tick{}, 10);
+  EXPECT_LE(of<CopyRegion>(all).size(), 4U);
+  // What was refused is asked again, not lost.
+  primary.step(CopyRefused{0, 0, 0, 8}, 20);
+  bool again = false;
+  for (std::uint64_t time = 30; time < 200; time += 10)
+    for (const CopyRegion& region : of<CopyRegion>(primary.step(Tick{}, time)))
+      again = again || region.sector == 0;
+  EXPECT_TRUE(again);
+}
+
+TEST(Source, ARegionThatCantBeReadFailsThePair) {
+  Primary primary;
+  primary.attach_blank();
+  format::Record unreadable = copy(1, 0, 1);
+  unreadable.type = DMRC_FAILED;
+  primary.capture({unreadable});
+  const LinkStatus status = primary.source->status(at_ms(0)).links[0];
+  EXPECT_EQ(status.state, PairState::Failed);
+  EXPECT_NE(status.reason.find("medium"), std::string::npos) << status.reason;
+}
+
+TEST(Source, SendsNoMoreThanTheWindow) {
+  Primary primary(LinkMode::Async, 3 * 4096);
+  primary.attach_blank();
+  primary.say(primary.marks(0));
+  std::vector<format::Record> records;
+  for (Seq seq = 1; seq <= 10; ++seq)
+    records.push_back(write(seq));
+  const auto sent = of<SendRecords>(primary.capture(records));
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent.back().last, 3U);
+  const auto more = of<SendRecords>(primary.say(primary.marks(2)));
+  ASSERT_FALSE(more.empty());
+  EXPECT_EQ(more.front().first, 4U);
+  EXPECT_EQ(more.back().last, 5U) << "what is durable gives room before all of the window is";
+}
+
+TEST(Source, SendsNoMoreThanTheCopysJournalTakes) {
+  Primary primary;
+  primary.attach_blank();
+  format::WatermarksMessage full = primary.marks(0);
+  full.journal_slots = 2;
+  primary.say(full);
+  const auto sent = of<SendRecords>(primary.capture({write(1), write(2), write(3)}));
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent.back().last, 2U);
+}
+
+TEST(Source, APeerThatReportsMoreThanWasSentIsRefused) {
+  Primary primary;
+  primary.attach_blank();
+  primary.capture({write(1)});
+  const Actions refused = primary.say(primary.marks(50));
+  EXPECT_EQ(of<CloseLink>(refused).size(), 1U);
+  EXPECT_TRUE(of<FreeRing>(refused).empty());
+}
+
+TEST(Source, FreesOnlyWhatIsDurableThereAndWrittenHere) {
+  Primary primary;
+  primary.attach_blank();
+  primary.say(primary.marks(0));
+  std::vector<format::Record> records{write(1), write(2)};
+  primary.step(RecordsCommitted{test_stream, records});
+  EXPECT_TRUE(of<FreeRing>(primary.say(primary.marks(2))).empty()) << "not yet on the disk here";
+  EXPECT_EQ(of<FreeRing>(primary.step(RingProgress{1, false, Era{}}))[0].freed, 1U);
+  EXPECT_EQ(of<FreeRing>(primary.step(RingProgress{2, false, Era{}}))[0].freed, 2U);
+}
+
+TEST(Source, MessagesThatOnlyASourceSendsAreRefused) {
+  Primary primary;
+  primary.step(LinkUp{0});
+  EXPECT_EQ(of<CloseLink>(primary.say(format::ResumeMessage{})).size(), 1U);
+}
+
+TEST(Source, WithoutLinksThereIsNobodyToAsk) {
+  SourceConfig config;
+  config.volume_sectors = {64};
+  format::GroupState state;
+  state.role = format::Role::Primary;
+  state.position = {{first_entry()}, Era::open()};
+  Source source(config, state, {});
+  EXPECT_EQ(of<LoadVolumes>(source.step(Started{false}, at_ms(0))).size(), 1U);
+}
+
+TEST(Source, TheDeadlineIsWithTheKernelBeforeTheAnswerIsSent) {
+  Primary primary(LinkMode::Sync);
+  primary.finish_copying(primary.attach_blank());
+  primary.step(CheckpointPut{Era::of(1, 1), primary.read + 1, 0, ""}, 400);
+  primary.capture({record(DMRC_MARKER, primary.read + 1), record(DMRC_HELD, primary.read + 2)}, 400);
+  format::WatermarksMessage complete = primary.marks(primary.read);
+  complete.complete = Era::of(1, 1);
+  primary.say(complete, 410);
+  ASSERT_EQ(primary.source->status(at_ms(420)).links[0].state, PairState::Duplex);
+  const Actions waiting = primary.step(Tick{}, 450);
+  ASSERT_EQ(of<SetSync>(waiting).size(), 1U);
+  EXPECT_TRUE(of<SetSync>(waiting)[0].wait);
+  primary.step(SyncSwitched{true, primary.read}, 450);
+  const std::uint64_t lease = lease_for(5000);
+  const Actions answered = primary.say(format::ChallengeMessage{test_stream, 1, lease}, 500);
+  std::size_t ack = answered.size();
+  std::size_t send = answered.size();
+  for (std::size_t i = 0; i < answered.size(); ++i) {
+    if (const auto* it = std::get_if<AckRing>(&answered[i]))
+      if (it->alone_after_ns == at_ms(500).boot_ns + lease + margin_for(lease))
+        ack = i;
+    if (std::holds_alternative<SendMessage>(answered[i]))
+      send = i;
+  }
+  ASSERT_LT(ack, answered.size());
+  ASSERT_LT(send, answered.size());
+  EXPECT_LT(ack, send);
+  const Actions too_long = primary.say(format::ChallengeMessage{test_stream, 2, 6 * second}, 510);
+  EXPECT_TRUE((said<format::ChallengeAnswerMessage, SendMessage>(too_long).empty()))
+      << "longer than the wait allows";
+}
+
+} // namespace
+} // namespace rc::core
