@@ -57,7 +57,7 @@ class Sites:
                 raise LabError(f"pair {GROUP}@{target} is not {wanted} after {timeout:g} s: {json.dumps(pair, indent=1)}")
             time.sleep(0.25)
 
-    def wait_protected(self, timeout: float = 180) -> None:
+    def wait_protected(self, timeout: float = 900) -> None:
         """Until every pair is in duplex and the sync ones are current."""
         for target, mode in self.pairs.items():
             wanted = {"state": "duplex"}

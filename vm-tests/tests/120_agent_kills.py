@@ -27,7 +27,7 @@ def test_killed_agents_lose_nothing_and_resynchronise_nothing(lab):
             while node.sh("systemctl show -p MainPID --value rcagent") in ("0", pid):
                 assert time.monotonic() < deadline, f"round {number}: rcagent on {name} did not come back"
                 time.sleep(0.1)
-        group.wait_protected(timeout=90)
+        group.wait_protected()
         now = writers.logged()["acknowledged"]
         assert now > before, f"round {number} moved no record"
         before = now

@@ -26,7 +26,7 @@ def test_a_full_ring_ends_in_a_delta_resync_not_in_a_stall(lab):
     write_mib(node, 4 * RING_MIB)           # four rings, and nobody reads them: must not wait for anybody
     assert "lost" in node.sh("dmsetup status bank-data"), node.sh("dmsetup status bank-data")
     node.exec("systemctl start rcagent")
-    group.wait_protected(timeout=180)
+    group.wait_protected()
     sent = group.pair("async1")["sent_bytes"] - sent_before
     assert sent < 3 * 4 * RING_MIB << 20, f"{sent >> 20} MiB were sent for {4 * RING_MIB} MiB that changed"
     events = group.rcctl("primary1", "events", "--limit", "1000").out
@@ -52,7 +52,7 @@ def test_full_journals_suspend_the_pair_and_never_the_application(lab):
     assert pair["reason"] and pair["next_action"]
     assert pair["state"] != "duplex", pair
     lab.heal("primary1", "async1")
-    group.wait_protected(timeout=240)
+    group.wait_protected()
     group.rcctl("primary1", "wait", sites.GROUP, "--for", "drained", "--timeout", "60", timeout=90)
     want = node.sh(f"dd if={sites.device('data')} bs=1M skip=16 count=96 iflag=direct status=none | sha256sum", timeout=120)
     node.power_cut()
