@@ -24,18 +24,30 @@ struct dmrc_range *dmrc_inflight_first(struct dmrc_vol *v, sector_t start, secto
 	return dmrc_range_iter_first(&v->inflight, start, last);
 }
 
+bool dmrc_inflight_behind(struct dmrc_vol *v, const struct dmrc_range *range)
+{
+	struct dmrc_range *other = dmrc_range_iter_first(&v->inflight, range->start, range->last);
+
+	for (; other; other = dmrc_range_iter_next(other, range->start, range->last))
+		if (other->serial < range->serial)
+			return true;
+	return false;
+}
+
 void dmrc_inflight_add(struct dmrc_vol *v, struct dmrc_range *range)
 {
+	range->serial = ++v->serial;
 	dmrc_range_insert(range, &v->inflight);
 }
 
 bool dmrc_inflight_remove(struct dmrc_vol *v, struct dmrc_range *range)
 {
+	bool kick = !list_empty(&range->waiters) || !list_empty(&v->copies_waiting);
+
 	dmrc_range_remove(range, &v->inflight);
-	if (list_empty(&range->waiters))
-		return false;
 	list_splice_tail_init(&range->waiters, &v->deferred);
-	return true;
+	list_splice_tail_init(&v->copies_waiting, &v->deferred);
+	return kick;
 }
 
 static struct bio *dmrc_io_bio(struct dmrc_io *io)

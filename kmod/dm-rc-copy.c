@@ -2,9 +2,9 @@
 /*
  * Copy slots: reads of regions that become copy records.
  *
- * The read is exclusive with overlapping writes (its range is in the overlap tree), and the record is reserved only
- * when the read is done and the range still locked: base data and live writes have one order, and a slow disk
- * delays no live record. A control slot is promised to each copy under way, so its record always finds room.
+ * The read is exclusive with overlapping writes: its range enters the overlap tree when it is asked for, so that
+ * later writes to it wait, and is read when the earlier ones have ended. The record is reserved only when the read is
+ * done and the range still locked: base data and live writes have one order, and a slow disk delays no live record. A control slot is promised to each copy under way, so its record always finds room.
  */
 #include "dm-rc.h"
 
@@ -90,17 +90,17 @@ static void dmrc_copy_endio(struct bio *bio)
 void dmrc_copy_run(struct dmrc_copy_slot *slot)
 {
 	struct dmrc_vol *v = slot->volume;
-	struct dmrc_range *other;
 	void *area = slot->group->ring->copy_area[slot->index];
 
 	spin_lock_irq(&v->lock);
-	other = dmrc_inflight_first(v, slot->range.start, slot->range.last);
-	if (other) {
-		list_add_tail(&slot->range.entry, &other->waiters);
+	if (!slot->entered)
+		dmrc_inflight_add(v, &slot->range);
+	slot->entered = true;
+	if (dmrc_inflight_behind(v, &slot->range)) {
+		list_add_tail(&slot->range.entry, &v->copies_waiting);
 		spin_unlock_irq(&v->lock);
 		return;
 	}
-	dmrc_inflight_add(v, &slot->range);
 	spin_unlock_irq(&v->lock);
 
 	bio_init(&slot->bio, v->data, &slot->bvec, 1, REQ_OP_READ);
@@ -171,6 +171,7 @@ int dmrc_copy_start(struct dmrc_group *g, struct dmrc_vol *v, const struct dmrc_
 	kref_get(&v->ref);
 	slot->volume = v;
 	slot->tag = req->tag;
+	slot->entered = false;
 	slot->range.start = req->sector;
 	slot->range.last = last;
 	slot->range.is_copy = true;

@@ -180,6 +180,7 @@ static struct dmrc_vol *dmrc_volume_alloc(struct dmrc_group *g, u16 number, stru
 	v->inflight = RB_ROOT_CACHED;
 	INIT_LIST_HEAD(&v->deferred);
 	INIT_LIST_HEAD(&v->cold);
+	INIT_LIST_HEAD(&v->copies_waiting);
 	init_waitqueue_head(&v->idle);
 	mutex_init(&v->meta);
 	init_completion(&v->meta_done);

@@ -52,8 +52,9 @@ struct dmrc_vol;
 struct dmrc_target;
 
 /*
- * A range of sectors in flight: node of the volume's overlap tree. A range that meets another one waits on its
- * list; when that one leaves the tree, its waiters go to the volume's deferred list and start anew.
+ * A range of sectors in flight: node of the volume's overlap tree. A write that meets another range waits on its
+ * list; when that one leaves the tree, its waiters go to the volume's deferred list and start anew. A copy enters
+ * the tree at once, so that later writes wait for it, and waits for the ranges that were there before.
  */
 struct dmrc_range {
 	struct rb_node node;
@@ -61,7 +62,8 @@ struct dmrc_range {
 	sector_t last;
 	sector_t subtree_last;
 	struct list_head waiters;
-	struct list_head entry;		/* on a waiters, deferred or cold list */
+	struct list_head entry;		/* on a waiters, deferred, cold or copies_waiting list */
+	u64 serial;			/* order of entry into the tree */
 	bool is_copy;
 };
 
@@ -117,6 +119,7 @@ struct dmrc_copy_slot {
 	u64 epoch;
 	u64 seq;
 	u32 tag;
+	bool entered;			/* its range is in the tree */
 	unsigned int index;
 	struct bio bio;
 	struct bio_vec bvec;
@@ -264,6 +267,8 @@ struct dmrc_vol {
 	struct rb_root_cached inflight;
 	struct list_head deferred;	/* ranges to start anew */
 	struct list_head cold;		/* writes whose regions are not open */
+	struct list_head copies_waiting; /* copies in the tree behind earlier ranges */
+	u64 serial;
 	struct dmrc_map map;
 	u64 nr_open;
 	bool meta_failed;		/* every era is infinite; writes go on without map */
@@ -386,6 +391,8 @@ void dmrc_failed_work(struct work_struct *work);
 
 /* volume->lock held. The first range in flight that meets [start, last], or NULL. */
 struct dmrc_range *dmrc_inflight_first(struct dmrc_vol *v, sector_t start, sector_t last);
+/* volume->lock held. A range that entered the tree before this one meets it. */
+bool dmrc_inflight_behind(struct dmrc_vol *v, const struct dmrc_range *range);
 void dmrc_inflight_add(struct dmrc_vol *v, struct dmrc_range *range);
 /* volume->lock held. Take the range out; true: there are deferred ranges now, queue v->work. */
 bool dmrc_inflight_remove(struct dmrc_vol *v, struct dmrc_range *range);

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include <utility>
 
 namespace kt {
 
@@ -75,14 +76,18 @@ Device::Device(std::string name, uint64_t sectors, const std::string& target, co
   }
 }
 
-Device::~Device() noexcept(false) {
+static std::string failures_of_cleanup;
+
+std::string cleanup_failures() { return std::exchange(failures_of_cleanup, {}); }
+
+Device::~Device() {
   if (removed_)
     return;
   int error = 0;
   for (int i = 0; i < 200 && (error = try_remove()) == EBUSY; i++)
     sleep_ms(5);
-  if (error && !std::uncaught_exceptions())
-    fail("dm remove " + name_ + ": " + strerror(error));
+  if (error)
+    failures_of_cleanup += " dm remove " + name_ + ": " + strerror(error);
 }
 
 int Device::try_load(const std::string& target, const std::string& params, uint64_t sectors) {

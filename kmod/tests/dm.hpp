@@ -24,12 +24,14 @@ inline void check(bool good, const std::string& what) {
 constexpr uint64_t kSector = 512;
 constexpr uint64_t kMiB = 1 << 20;
 
-// One dm device: made on construction, removed by the destructor (failure to remove is a test failure unless the
-// stack is being unwound).
+// What went wrong in destructors since the last call.
+std::string cleanup_failures();
+
+// One dm device: made on construction, removed by the destructor (a failure to remove goes to cleanup_failures()).
 class Device {
 public:
   Device(std::string name, uint64_t sectors, const std::string& target, const std::string& params);
-  ~Device() noexcept(false);
+  ~Device();
   Device(const Device&) = delete;
 
   const std::string& path() const { return path_; }

@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
     } catch (const std::exception& e) {
       why = e.what();
     }
+    why += kt::cleanup_failures();
     std::string log = kernel_log(), word = complaint(log);
     if (!word.empty())
       why += (why.empty() ? "" : "; ") + ("the kernel said " + word);

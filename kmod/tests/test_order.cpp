@@ -109,6 +109,30 @@ KT_TEST(slow_copies_delay_no_live_write) {
   check(!agent.try_ioctl(DMRC_IOC_PUT, &end), "the end of copying");
 }
 
+// Writes that never pause can't keep a copy of their region waiting: those that come after it wait for it.
+KT_TEST(copies_of_busy_regions_do_not_starve) {
+  SlowRig rig("busy", 0, 40);
+  Agent agent("busy");
+  agent.start();
+  Replicas replicas;
+  replicas[0] = Replica(kVolumeBytes);
+  std::atomic<int> copies{0};
+  Reader reader(agent, replicas, [&](const dmrc_record& r) { copies += r.type == DMRC_COPY; });
+  Writers::Options o;
+  o.threads = 8;
+  o.span = 65536;
+  o.max_blocks = 4;
+  Writers writers(rig.volume->path(), o);
+  sleep_ms(200);
+  for (int i = 1; i <= 5; i++) {
+    check(!agent.try_copy(0, 0, 128), "a copy");
+    await(2, "a copy of a busy region", [&] { return copies == i; });
+  }
+  check(writers.stop() > 40, "too few writes");
+  reader.stop();
+  check(Disk(rig.volume->path()).content(kVolumeBytes) == replicas[0], "disk and replica differ");
+}
+
 KT_TEST(copy_slots_are_bounded_and_come_back) {
   Rig rig("slots");
   Agent agent("slots");
@@ -160,9 +184,8 @@ KT_TEST(module_stays_while_in_use_and_nothing_leaks) {
     Rig rig("life", 2);
     Agent agent("life");
     agent.start();
-    Disk disk(rig.device().path());
     Buffer buffer(4096);
-    disk.write(buffer.data(), 4096, i * 4096);
+    Disk(rig.device().path()).write(buffer.data(), 4096, i * 4096);
     agent.try_copy(0, 0, 128);
     check(syscall(SYS_delete_module, "dm_remotecopy", O_NONBLOCK) && errno == EWOULDBLOCK,
           "the module can be unloaded while volumes exist");

@@ -54,6 +54,7 @@ enum dmrc_record_type {
 #define DMRC_F_FUA (1 << 0) /* the host asked for FUA */
 #define DMRC_F_UNMAP (1 << 1) /* zeroes: the host allows to unmap */
 #define DMRC_F_COPY_SLOT (1 << 2) /* ring only: data_pos is an offset in the copy area */
+#define DMRC_F_ZERO (1 << 4) /* wire and journal: a copy record's data is all zero and not carried */
 #define DMRC_F_ELIDED (1 << 3) /* wire and journal: a copy record's data was not for this site */
 
 struct dmrc_record {
