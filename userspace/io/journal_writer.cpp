@@ -11,7 +11,8 @@ using format::Segment;
 
 constexpr std::size_t data_staging_bytes = 4 << 20;
 constexpr std::size_t control_staging_bytes = 256 << 10;
-constexpr std::uint64_t superblock_every_bytes = 64 << 20; // bounds what recovery has to verify
+// Bounds what recovery has to verify: a quarter of a small journal, at most
+constexpr std::uint64_t superblock_every_bytes_max = 64 << 20;
 
 } // namespace
 
@@ -76,7 +77,8 @@ Status JournalWriter::commit() {
   if (Status done = control_.finish(); !done)
     return done;
   // The superblock says what was flushed before; it needs no flush of its own.
-  const bool superblock_due = marks_.in_data - superblock_data_ > superblock_every_bytes;
+  const bool superblock_due = marks_.in_data - superblock_data_ >
+                              std::min(superblock_every_bytes_max, superblock_.geometry.data_bytes / 4);
   if (superblock_due)
     if (Status done = write_superblock(); !done)
       return done;

@@ -7,6 +7,7 @@
 #include "io/disk.hpp"
 
 #include <array>
+#include <functional>
 #include <gtest/gtest.h>
 #include <mutex>
 #include <random>
@@ -41,6 +42,7 @@ public:
     return image;
   }
   Bytes& image() { return now_; }
+  std::function<void()> before_flush; // to hold a commit up; set while nothing is under way
 
   std::string name() const override { return "fault disk"; }
   std::uint64_t bytes() const override { return now_.size(); }
@@ -75,6 +77,8 @@ public:
     return {};
   }
   Status flush() override {
+    if (before_flush)
+      before_flush();
     const std::lock_guard lock(mutex_);
     if (operations_++ >= cut_at_)
       return gone();
