@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What runs on a host's volumes: a few writers, each of which waits for its write before it thinks of the next,
-// on any volume; so writes depend on each other across volumes. Runs wherever volumes accept writes.
+// What runs on a host's volumes: a few writers, each of which waits for its write before it thinks of the
+// next, on any volume; so writes depend on each other across volumes. Runs wherever volumes accept writes.
 #pragma once
 
 #include "tests/sim/sim_target.hpp"

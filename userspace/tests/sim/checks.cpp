@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The oracle: design.md section 9, as far as it applies to one primary host with its copies. Rules are named by
-// their number there. Cheap checks run at every event of their kind, image checks where an image is shown.
+// The oracle: design.md section 9, as far as it applies to one primary host with its copies. Rules are named
+// by their number there. Cheap checks run at every event of their kind, image checks where an image is shown.
 #include "tests/sim/cluster.hpp"
 
 #include <algorithm>
@@ -32,7 +32,8 @@ void Cluster::write_completed(Host& at, const HostWrite& write, Completion why) 
       continue;
     if (why == Completion::Acknowledged && state.current == write.stream && state.closed != write.stream) {
       // An acknowledged write is on stable storage there, or already in the image.
-      const bool applied = copy->shown && copy->shown->stream == write.stream && copy->shown->seq >= write.seq;
+      const bool applied =
+          copy->shown && copy->shown->stream == write.stream && copy->shown->seq >= write.seq;
       if (!applied && copy->journal().durable(write.stream) < write.seq)
         throw Violation("2", of(write.stream, write.seq) + " was acknowledged, but " + copy->name() +
                                  " has it not on stable storage");
@@ -70,8 +71,9 @@ void Cluster::check_current(Host& copy) {
   for (const auto& other : hosts_)
     if (other->number() != copy.number() && other->journal().state().role == format::Role::Secondary &&
         other->journal().newest_held(status.stream) > has)
-      throw Violation("10", other->name() + " holds " + of(status.stream, other->journal().newest_held(status.stream)) +
-                                " while the current copy " + copy.name() + " holds only " + std::to_string(has));
+      throw Violation(
+          "10", other->name() + " holds " + of(status.stream, other->journal().newest_held(status.stream)) +
+                    " while the current copy " + copy.name() + " holds only " + std::to_string(has));
 }
 
 void Cluster::check_waits(const Host& at) {
@@ -103,7 +105,8 @@ void Cluster::check_shown(const Host& at, const char* when) {
   const Image has = at.target().disk().content();
   if (has != wanted)
     throw Violation("1", at.name() + " (" + when + ") shows " + to_string(has, settings_.shape) + ", " +
-                             of(at.shown->stream, at.shown->seq) + " is " + to_string(wanted, settings_.shape));
+                             of(at.shown->stream, at.shown->seq) + " is " +
+                             to_string(wanted, settings_.shape));
 }
 
 void Cluster::check_takeover_image(const Host& at) {
@@ -117,22 +120,26 @@ void Cluster::check_takeover_image(const Host& at) {
   check_shown(at, "takeover");
   const GhostStream& stream = *ghost_.stream(at.shown->stream);
   if (const Promise* promise = ghost_.promised(at.number()))
-    if (promise->stream_order > stream.order || (promise->stream_order == stream.order && promise->seq > at.shown->seq))
+    if (promise->stream_order > stream.order ||
+        (promise->stream_order == stream.order && promise->seq > at.shown->seq))
       throw Violation("2", of(promise->stream, promise->seq) + " was acknowledged while " + at.name() +
-                               " was current, its takeover image ends with " + of(at.shown->stream, at.shown->seq));
+                               " was current, its takeover image ends with " +
+                               of(at.shown->stream, at.shown->seq));
   const auto& lineage = at.journal().state().position.lineage;
   check_claim(at, lineage.back().base, {lineage.begin(), lineage.end() - 1}, "the base of the takeover");
   counters_.add("takeover images");
 }
 
 // `claimed`, a checkpoint in the life that `lineage` ends with (or an earlier one), lies within the image.
-void Cluster::check_claim(const Host& at, Era claimed, const std::vector<format::LineageEntry>& lineage, const char* what) {
+void Cluster::check_claim(const Host& at, Era claimed, const std::vector<format::LineageEntry>& lineage,
+                          const char* what) {
   if (!at.shown || claimed.value == 0 || claimed.is_open())
     return;
   const GhostCheckpoint* checkpoint = ghost_.find_checkpoint(Ghost::entry_of(lineage, claimed), claimed);
   const GhostStream& shown = *ghost_.stream(at.shown->stream);
   if (!checkpoint)
-    throw Violation("12", at.name() + ": " + what + " is " + to_string(claimed) + ", a checkpoint that never was");
+    throw Violation("12",
+                    at.name() + ": " + what + " is " + to_string(claimed) + ", a checkpoint that never was");
   const GhostStream& stream = *ghost_.stream(checkpoint->stream);
   if (stream.order > shown.order || (stream.order == shown.order && checkpoint->marker > at.shown->seq))
     throw Violation("12", at.name() + ": " + what + " is " + to_string(claimed) + " (" +
@@ -161,7 +168,8 @@ void Cluster::check_map(const Host& at, const char* when) {
   for (std::uint32_t v = 0; v < shape.volumes; ++v)
     for (std::uint32_t r = 0; r < shape.regions; ++r)
       if (!map.settled(v, r, disk))
-        throw Violation("7", at.name() + " (" + when + "): region " + std::to_string(v) + "/" + std::to_string(r) +
+        throw Violation("7", at.name() + " (" + when + "): region " + std::to_string(v) + "/" +
+                                 std::to_string(r) +
                                  " is closed in the map, but a write to it is not on stable storage");
   const auto& lineage = state.position.lineage;
   if (lineage.empty() || state.release || (state.draft && state.draft->in_place) || map.stable_super().update)
@@ -176,7 +184,8 @@ void Cluster::check_map(const Host& at, const char* when) {
     return;
   const Image* then = ghost_.checkpoint(Ghost::entry_of(lineage, point), point);
   if (!then)
-    throw Violation("12", at.name() + " (" + when + ") stands at " + to_string(point) + ", a checkpoint that never was");
+    throw Violation("12", at.name() + " (" + when + ") stands at " + to_string(point) +
+                              ", a checkpoint that never was");
   for (std::uint32_t v = 0; v < shape.volumes; ++v)
     for (std::uint32_t r = 0; r < shape.regions; ++r) {
       const StableRegion& region = map.stable(map.index(v, r));
@@ -185,10 +194,10 @@ void Cluster::check_map(const Host& at, const char* when) {
       for (std::uint32_t b = 0; b < region_blocks; ++b) {
         const auto index = block_index(v, r * region_blocks + b);
         if (disk.stable()[index] != (*then)[index])
-          throw Violation("7", at.name() + " (" + when + "): region " + std::to_string(v) + "/" + std::to_string(r) +
-                                   " is closed with era " + to_string(region.era) + ", holds " +
-                                   std::to_string(disk.stable()[index]) + ", at " + to_string(point) + " it was " +
-                                   std::to_string((*then)[index]));
+          throw Violation("7", at.name() + " (" + when + "): region " + std::to_string(v) + "/" +
+                                   std::to_string(r) + " is closed with era " + to_string(region.era) +
+                                   ", holds " + std::to_string(disk.stable()[index]) + ", at " +
+                                   to_string(point) + " it was " + std::to_string((*then)[index]));
       }
     }
 }

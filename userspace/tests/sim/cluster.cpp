@@ -12,16 +12,20 @@ constexpr Time converge_within = 120 * second;
 constexpr Time check_every = 100 * ms;
 } // namespace
 
-Cluster::Cluster(std::uint64_t seed, ClusterSettings settings, Random random, Counters& counters, bool tracing)
-    : seed_(seed), settings_(settings), random_(random), counters_(counters), tracing_(tracing), faults_(*this) {
+Cluster::Cluster(std::uint64_t seed, ClusterSettings settings, Random random, Counters& counters,
+                 bool tracing)
+    : seed_(seed), settings_(settings), random_(random), counters_(counters), tracing_(tracing),
+      faults_(*this) {
   for (int n = 0; n < settings_.hosts; ++n) {
     Host::Settings own;
     own.name = std::string("PSDEFGH").substr(static_cast<std::size_t>(n), 1);
     own.clock_rate = 0.9955 + 0.009 * random_.unit();
-    own.real_offset = static_cast<std::int64_t>(random_.below(4 * second)) - static_cast<std::int64_t>(2 * second);
+    own.real_offset =
+        static_cast<std::int64_t>(random_.below(4 * second)) - static_cast<std::int64_t>(2 * second);
     own.journal_bytes = n == 0 ? settings_.spill_bytes : settings_.journal_bytes;
     own.journal_slots = settings_.journal_slots;
-    own.target = {settings_.shape, settings_.ring_bytes, settings_.slots, settings_.copy_slots, settings_.close_every};
+    own.target = {settings_.shape, settings_.ring_bytes, settings_.slots, settings_.copy_slots,
+                  settings_.close_every};
     Image content{};
     if (settings_.old_data || n != 0)
       for (std::uint32_t v = 0; v < settings_.shape.volumes; ++v)
@@ -42,7 +46,8 @@ Cluster::Cluster(std::uint64_t seed, ClusterSettings settings, Random random, Co
     for (int b = a + 1; b < settings_.hosts; ++b) {
       const bool near = a == 0 && b == 1;
       wires_.push_back(std::make_unique<Wire>(a, b, near ? settings_.near_delay : settings_.far_delay,
-                                              near ? 100e6 : settings_.far_speed, scheduler_, random_, hooks));
+                                              near ? 100e6 : settings_.far_speed, scheduler_, random_,
+                                              hooks));
     }
 }
 
@@ -89,7 +94,8 @@ core::TargetConfig Cluster::target_config(int number) const {
   config.source = hosts_[static_cast<std::size_t>(own.source)]->name();
   config.link = static_cast<core::LinkSlot>(number);
   config.volume_sectors.assign(settings_.shape.volumes, settings_.shape.sectors());
-  config.lease_ns = settings_.sync && own.source + number == 1 ? core::lease_for(settings_.ack_timeout_ms) : 0;
+  config.lease_ns =
+      settings_.sync && own.source + number == 1 ? core::lease_for(settings_.ack_timeout_ms) : 0;
   config.in_place_allowed = settings_.in_place_allowed;
   return config;
 }
@@ -114,7 +120,9 @@ void Cluster::link_up(int number, int peer) {
   own.agent()->link_up(peer);
   const bool both = dynamic_cast<SourceAgent*>(own.agent()) && dynamic_cast<SourceAgent*>(host(peer).agent());
   if (both) // two primaries tell each other their generations
-    wire(number, peer).send(number, format::GroupMessage(format::GenerationMessage{own.journal().state().position.lineage, true}));
+    wire(number, peer)
+        .send(number,
+              format::GroupMessage(format::GenerationMessage{own.journal().state().position.lineage, true}));
 }
 
 void Cluster::link_down(int number, int peer, const std::string& reason) {
@@ -152,7 +160,9 @@ void Cluster::seen_message(Host& from, int to, const format::GroupMessage& messa
     trace(from.number(), std::string("says ") + name + " to " + host(to).name());
   }
   if (const auto* attach = std::get_if<format::AttachMessage>(&message)) {
-    counters_.add(attach->full ? "resync of everything" : attach->keep_draft ? "draft resumed" : "resync by delta");
+    counters_.add(attach->full         ? "resync of everything"
+                  : attach->keep_draft ? "draft resumed"
+                                       : "resync by delta");
     moment(Moment::Attach, from);
     moment(Moment::Attach, host(to));
   }
@@ -182,7 +192,8 @@ void Cluster::takeover_refused(Host& at, const std::string& reason) {
   trace(at.number(), "takeover refused: " + reason);
   counters_.add("takeover refused");
   const auto& state = at.journal().state();
-  if (at.shown && at.fed && !(state.draft && state.draft->in_place) && reason.find("journal") == std::string::npos)
+  if (at.shown && at.fed && !(state.draft && state.draft->in_place) &&
+      reason.find("journal") == std::string::npos)
     throw Violation("12", at.name() + " had a restartable image and refuses a takeover: " + reason);
 }
 
@@ -205,7 +216,9 @@ void Cluster::takeover_complete(Host& at, std::uint64_t generation) {
 }
 
 void Cluster::found_primary(Host& at) {
-  const auto newest = [](const Host& host) { return core::newest_generation(host.journal().state().position.lineage); };
+  const auto newest = [](const Host& host) {
+    return core::newest_generation(host.journal().state().position.lineage);
+  };
   if (at.source < 0 || newest(at) <= newest(host(active_)))
     return;
   counters_.add("takeover");
@@ -215,9 +228,18 @@ void Cluster::found_primary(Host& at) {
 // The takeover is stored: what it shows is looked at before any host may write.
 void Cluster::new_active(Host& at) {
   check_takeover_image(at);
-  active_ = at.number();
   at.source = -1;
   at.shown.reset();
+  const auto newest = [](const Host& host) {
+    return core::newest_generation(host.journal().state().position.lineage);
+  };
+  if (at.number() != active_ && host(active_).journal().state().role == format::Role::Primary &&
+      newest(at) <= newest(host(active_))) {
+    trace(at.number(), "is a rival of " + host(active_).name() + ", which is newer");
+    counters_.add("rival takeover");
+    return;
+  }
+  active_ = at.number();
   for (int peer = 0; peer < hosts(); ++peer)
     if (peer != at.number())
       scheduler_.after(50 * ms + random_.below(3 * second), [this, peer, source = at.number()] {
@@ -228,7 +250,8 @@ void Cluster::new_active(Host& at) {
 
 void Cluster::point_to(int number, int source) {
   Host& own = host(number);
-  if (own.source == source || own.journal().state().role == format::Role::Primary || own.journal().state().takeover)
+  if (own.source == source || own.journal().state().role == format::Role::Primary ||
+      own.journal().state().takeover)
     return;
   trace(number, "is to copy " + host(source).name());
   own.source = source;
@@ -396,7 +419,8 @@ void Cluster::heal_and_converge() {
     application->stop();
   if (!operating(converge_within, [&] { return converged(why); }))
     throw Violation(why.find("differs") != std::string::npos ? "3" : "13",
-                    "no convergence within " + std::to_string((scheduler_.now() - began) / second) + " s: " + why);
+                    "no convergence within " + std::to_string((scheduler_.now() - began) / second) +
+                        " s: " + why);
   check_all();
 }
 
@@ -419,22 +443,25 @@ bool Cluster::converged(std::string& why) {
     const bool synchronous = link.mode == core::LinkMode::Sync;
     if (link.state != core::PairState::Duplex || state.draft || state.position.lineage != status.lineage ||
         (synchronous && link.sync != core::SyncPhase::Current)) {
-      why = copy.name() + " is " + core::to_string(link.state) + (synchronous ? std::string(", sync ") + core::to_string(link.sync) : "") + ": " + link.reason +
+      why = copy.name() + " is " + core::to_string(link.state) +
+            (synchronous ? std::string(", sync ") + core::to_string(link.sync) : "") + ": " + link.reason +
             " (sent " + std::to_string(link.sent) + ", durable " + std::to_string(link.durable) + ", read " +
             std::to_string(status.read) + ", freed " + std::to_string(status.freed) +
             (status.spilling ? ", spilling" : "") + (link.from_spill ? ", from spill" : "") +
-            (link.connected ? "" : ", not connected") + (link.attached ? "" : ", not attached") + ", complete " +
-            to_string(link.complete) + ", copied " + std::to_string(link.copy_done_bytes) + " of " +
-            std::to_string(link.copy_total_bytes) + ", its journal " + std::to_string(link.peer_journal_used) + ")";
+            (link.connected ? "" : ", not connected") + (link.attached ? "" : ", not attached") +
+            ", complete " + to_string(link.complete) + ", copied " + std::to_string(link.copy_done_bytes) +
+            " of " + std::to_string(link.copy_total_bytes) + ", its journal " +
+            std::to_string(link.peer_journal_used) + ")";
       return false;
     }
     if (link.complete < Era{status.era.value - 2}) {
-      why = copy.name() + " has no new checkpoint: complete " + to_string(link.complete) + " of " + to_string(status.era);
+      why = copy.name() + " has no new checkpoint: complete " + to_string(link.complete) + " of " +
+            to_string(status.era);
       return false;
     }
     if (copy.target().disk().content() != content) {
-      why = copy.name() + " differs: " + to_string(copy.target().disk().content(), settings_.shape) + " instead of " +
-            to_string(content, settings_.shape);
+      why = copy.name() + " differs: " + to_string(copy.target().disk().content(), settings_.shape) +
+            " instead of " + to_string(content, settings_.shape);
       return false;
     }
   }

@@ -85,7 +85,8 @@ public:
   void check_load(Host& host, std::uint64_t generation, bool heard);
   void check_shown(const Host& host, const char* when); // what a host would be shown
   void check_takeover_image(const Host& host);
-  void check_claim(const Host& host, Era claimed, const std::vector<format::LineageEntry>& lineage, const char* what);
+  void check_claim(const Host& host, Era claimed, const std::vector<format::LineageEntry>& lineage,
+                   const char* what);
   void check_stored(const Host& host, const format::GroupState& state);
   void check_map(const Host& host, const char* when);
   void check_waits(const Host& host);

@@ -6,16 +6,17 @@ namespace rc::sim {
 const std::vector<std::string>& expected_counters() {
   static const std::vector<std::string> expected = {
       // faults
-      "stall", "break", "slow link", "agent killed", "power cut", "power cut with journal loss", "agent paused",
-      "machine paused", "slow disk", "slow journal", "slow metadata", "apply fails", "apply failed", "damage",
-      "damaged frame", "takeover by command", "disaster", "return of an old primary", "suspend", "burst", "clock step",
-      "flap", "aimed at store", "aimed at apply", "aimed at reckon", "aimed at copy", "aimed at attach",
+      "stall", "break", "slow link", "agent killed", "power cut", "power cut with journal loss",
+      "agent paused", "machine paused", "slow disk", "slow journal", "slow metadata", "apply fails",
+      "apply failed", "damage", "damaged frame", "takeover by command", "disaster",
+      "return of an old primary", "suspend", "burst", "clock step", "flap", "agent killed again and again",
+      "aimed at store", "aimed at apply", "aimed at reckon", "aimed at copy", "aimed at attach",
       "aimed at current", "aimed at takeover store",
       // transitions
-      "writes", "writes acknowledged", "writes alone", "kernel went alone", "stream started", "overflow", "release",
-      "seal", "applied", "apply redone", "takeover", "takeover images", "stale primary found out", "old primary returned",
-      "became current", "lease ended", "message Resume", "resync by delta", "resync of everything", "draft resumed",
-      "spilled", "sent from spill", "connected"};
+      "writes", "writes acknowledged", "writes alone", "kernel went alone", "stream started", "overflow",
+      "release", "seal", "applied", "apply redone", "takeover", "takeover images", "stale primary found out",
+      "old primary returned", "became current", "lease ended", "message Resume", "resync by delta",
+      "resync of everything", "draft resumed", "spilled", "sent from spill", "connected"};
   return expected;
 }
 

@@ -6,16 +6,33 @@
 namespace rc::sim {
 
 const char* to_string(Fault fault) {
-  static const char* const names[fault_kinds] = {
-      "stall",        "break",         "slow link", "agent killed", "power cut", "power cut with journal loss",
-      "agent paused", "machine paused", "slow disk", "slow journal", "slow metadata", "apply fails",
-      "damage",       "takeover by command", "disaster", "return of an old primary", "suspend",
-      "burst",        "clock step",    "flap"};
+  static const char* const names[fault_kinds] = {"stall",
+                                                 "break",
+                                                 "slow link",
+                                                 "agent killed",
+                                                 "power cut",
+                                                 "power cut with journal loss",
+                                                 "agent paused",
+                                                 "machine paused",
+                                                 "slow disk",
+                                                 "slow journal",
+                                                 "slow metadata",
+                                                 "apply fails",
+                                                 "damage",
+                                                 "takeover by command",
+                                                 "disaster",
+                                                 "return of an old primary",
+                                                 "suspend",
+                                                 "burst",
+                                                 "clock step",
+                                                 "flap",
+                                                 "agent killed again and again"};
   return names[static_cast<int>(fault)];
 }
 
 const char* to_string(Moment moment) {
-  static const char* const names[] = {"store", "takeover store", "apply", "reckon", "copy", "attach", "current"};
+  static const char* const names[] = {"store", "takeover store", "apply",  "reckon",
+                                      "copy",  "attach",         "current"};
   return names[static_cast<int>(moment)];
 }
 
@@ -39,7 +56,8 @@ void Faults::plan() {
 }
 
 Host& Faults::any_host() {
-  return cluster_.host(static_cast<int>(cluster_.random().below(static_cast<std::uint64_t>(cluster_.hosts()))));
+  return cluster_.host(
+      static_cast<int>(cluster_.random().below(static_cast<std::uint64_t>(cluster_.hosts()))));
 }
 
 Host* Faults::any_copy() {
@@ -58,7 +76,8 @@ void Faults::reboot_later(Host& host) {
 // The middle of a step: a moment after it began, the host (or the source's, or a link) fails.
 void Faults::at(Moment moment, Host& host) {
   const ClusterSettings& settings = cluster_.settings();
-  if (stopped_ || settings.aimed != static_cast<int>(moment) || aimed_now_ || !cluster_.random().chance(settings.aim))
+  if (stopped_ || settings.aimed != static_cast<int>(moment) || aimed_now_ ||
+      !cluster_.random().chance(settings.aim))
     return;
   cluster_.counters().add(std::string("aimed at ") + to_string(moment));
   aimed_now_ = true;
@@ -115,7 +134,8 @@ void Faults::take_over(bool disaster) {
       any_host().power_cut(false);
     for (int n = 0; n < cluster_.hosts(); ++n)
       if (!cluster_.host(n).powered())
-        cluster_.scheduler().after(2 * second + random.below(20 * second), [host = &cluster_.host(n)] { host->boot(); });
+        cluster_.scheduler().after(2 * second + random.below(20 * second),
+                                   [host = &cluster_.host(n)] { host->boot(); });
   }
   // The operator tries until the copy's agent is there.
   cluster_.scheduler().after(random.below(disaster ? 4 * second : 200 * ms), [copy] {
@@ -127,18 +147,23 @@ void Faults::take_over(bool disaster) {
 void Faults::strike(Fault fault) {
   Random& random = cluster_.random();
   Host& host = any_host();
-  Host& peer = cluster_.host((host.number() + 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(cluster_.hosts() - 1)))) % cluster_.hosts());
+  Host& peer = cluster_.host(
+      (host.number() + 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(cluster_.hosts() - 1)))) %
+      cluster_.hosts());
   Wire& wire = cluster_.wire(host.number(), peer.number());
-  const Time moment = random.chance(0.5) ? 50 * ms + random.below(800 * ms) : 200 * ms + random.below(10 * second);
+  const Time moment =
+      random.chance(0.5) ? 50 * ms + random.below(800 * ms) : 200 * ms + random.below(10 * second);
   cluster_.counters().add(to_string(fault));
   cluster_.trace(host.number(), std::string("FAULT ") + to_string(fault));
   switch (fault) {
   case Fault::Stall:
     wire.stall(host.number(), moment);
-    if (random.chance(0.6))
-      wire.stall(peer.number(), moment);
+    if (random.chance(0.6)) // the other direction, too, and not always for as long
+      wire.stall(peer.number(), random.chance(0.5) ? moment : 100 * ms + random.below(5 * second));
     break;
-  case Fault::Break: wire.break_off(); break;
+  case Fault::Break:
+    wire.break_off();
+    break;
   case Fault::Slow: {
     wire.set_speed(0.002 + 0.02 * random.unit());
     cluster_.scheduler().after(moment, [&wire] { wire.set_speed(1); });
@@ -159,24 +184,39 @@ void Faults::strike(Fault fault) {
       reboot_later(host);
     }
     break;
-  case Fault::PauseAgent: host.pause(moment, false); break;
-  case Fault::PauseMachine: host.pause(moment, true); break;
+  case Fault::PauseAgent:
+    host.pause(moment, false);
+    break;
+  case Fault::PauseMachine:
+    host.pause(moment, true);
+    break;
   case Fault::SlowDisk:
     host.slowness_disk = 3 + 60 * random.unit();
     cluster_.scheduler().after(moment, [&host] { host.slowness_disk = 1; });
     break;
   case Fault::SlowJournal:
-    host.slowness_journal = 5 + 300 * random.unit();
+    if (random.chance(0.4))
+      host.journal_hangs_until = cluster_.scheduler().now() + moment;
+    else
+      host.slowness_journal = 5 + 300 * random.unit();
     cluster_.scheduler().after(moment, [&host] { host.slowness_journal = 1; });
     break;
   case Fault::SlowMeta:
     host.slowness_meta = 3 + 60 * random.unit();
     cluster_.scheduler().after(moment, [&host] { host.slowness_meta = 1; });
     break;
-  case Fault::ApplyFails: host.applies_fail_until = cluster_.scheduler().now() + moment; break;
-  case Fault::Damage: wire.damage_next(host.number()); break;
-  case Fault::Takeover: take_over(false); break;
-  case Fault::Disaster: take_over(true); break;
+  case Fault::ApplyFails:
+    host.applies_fail_until = cluster_.scheduler().now() + moment;
+    break;
+  case Fault::Damage:
+    wire.damage_next(host.number());
+    break;
+  case Fault::Takeover:
+    take_over(false);
+    break;
+  case Fault::Disaster:
+    take_over(true);
+    break;
   case Fault::Return:
     if (host.journal().state().role == format::Role::Primary)
       cluster_.demote(host);
@@ -190,15 +230,28 @@ void Faults::strike(Fault fault) {
       });
     }
     break;
-  case Fault::Burst: cluster_.application(cluster_.active()).burst(20 + static_cast<unsigned>(random.below(200))); break;
+  case Fault::Burst:
+    cluster_.application(cluster_.active()).burst(20 + static_cast<unsigned>(random.below(200)));
+    break;
   case Fault::ClockStep:
-    host.step_real_clock(static_cast<std::int64_t>(random.below(10 * second)) - static_cast<std::int64_t>(5 * second));
+    host.step_real_clock(static_cast<std::int64_t>(random.below(10 * second)) -
+                         static_cast<std::int64_t>(5 * second));
     break;
   case Fault::Flap:
     for (int n = 0; n < 6; ++n)
-      cluster_.scheduler().after(static_cast<Time>(n) * (1200 * ms + random.below(400 * ms)), [&wire] { wire.break_off(); });
+      cluster_.scheduler().after(static_cast<Time>(n) * (1200 * ms + random.below(400 * ms)),
+                                 [&wire] { wire.break_off(); });
     break;
-  case Fault::Count: break;
+  case Fault::KillAgain:
+    for (int n = 0; n < 4; ++n)
+      cluster_.scheduler().after(static_cast<Time>(n) * (800 * ms + random.below(1500 * ms)), [this] {
+        Host& source = cluster_.host(cluster_.active());
+        source.kill_agent();
+        cluster_.scheduler().after(100 * ms, [&source] { source.start_agent(); });
+      });
+    break;
+  case Fault::Count:
+    break;
   }
 }
 

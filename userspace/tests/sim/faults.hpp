@@ -19,17 +19,18 @@ enum class Fault {
   PauseAgent,
   PauseMachine,
   SlowDisk,
-  SlowJournal,
+  SlowJournal, // or one that hangs
   SlowMeta,
   ApplyFails,
-  Damage,      // of a frame
-  Takeover,    // at a copy, the primary may live on
-  Disaster,    // power cut of the primary, takeover elsewhere
-  Return,      // of an old primary as a copy
-  Suspend,     // of a pair, by command; resumed later
-  Burst,       // of writes
-  ClockStep,   // of a wall clock
-  Flap,        // a link is broken again and again
+  Damage,    // of a frame
+  Takeover,  // at a copy, the primary may live on
+  Disaster,  // power cut of the primary, takeover elsewhere
+  Return,    // of an old primary as a copy
+  Suspend,   // of a pair, by command; resumed later
+  Burst,     // of writes
+  ClockStep, // of a wall clock
+  Flap,      // a link is broken again and again
+  KillAgain, // the primary's agent, again and again
   Count
 };
 constexpr int fault_kinds = static_cast<int>(Fault::Count);

@@ -21,7 +21,8 @@ void Ghost::captured(StreamId id, const format::Record& record, const Image& ima
   } else if (record.type == DMRC_HELD || record.type == DMRC_VOID) {
     const auto found = checkpoints_.find(key);
     if (found == checkpoints_.end() || found->second.judged)
-      throw Violation("8", "checkpoint " + to_string(Era{record.era}) + " has two verdicts, or one without marker");
+      throw Violation("8", "checkpoint " + to_string(Era{record.era}) +
+                               " has two verdicts, or one without marker");
     found->second.judged = true;
   }
 }
@@ -34,7 +35,8 @@ const GhostStream* Ghost::stream(StreamId id) const {
 const Image& Ghost::image(StreamId id, Seq seq) const {
   const GhostStream* found = stream(id);
   if (!found || seq >= found->images.size())
-    throw Violation("contract", "the core names record " + std::to_string(seq) + " of a stream that never held it");
+    throw Violation("contract",
+                    "the core names record " + std::to_string(seq) + " of a stream that never held it");
   return found->images[seq];
 }
 

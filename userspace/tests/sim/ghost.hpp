@@ -29,7 +29,8 @@ struct GhostCheckpoint {
   bool judged = false; // its verdict is there
 };
 
-// All writes up to seq that completed while the copy at `host` was current: they must be in its takeover image.
+// All writes up to seq that completed while the copy at `host` was current: they must be in its takeover
+// image.
 struct Promise {
   std::size_t stream_order = 0;
   StreamId stream{};

@@ -146,7 +146,8 @@ std::uint64_t Host::boot_ns() const {
 }
 
 std::uint64_t Host::real_ns() const {
-  return static_cast<std::uint64_t>(static_cast<std::int64_t>(1'800'000'000 * second + now()) + settings_.real_offset);
+  return static_cast<std::uint64_t>(static_cast<std::int64_t>(1'800'000'000 * second + now()) +
+                                    settings_.real_offset);
 }
 
 void Host::at_boot(std::uint64_t boot, std::function<void()> what) {
@@ -167,7 +168,8 @@ Time Host::meta_time() {
   return static_cast<Time>(static_cast<double>(100 * us + random().below(2 * ms)) * slowness_meta);
 }
 Time Host::journal_time() {
-  return static_cast<Time>(static_cast<double>(200 * us + random().below(3 * ms)) * slowness_journal);
+  const Time hang = journal_hangs_until > now() ? journal_hangs_until - now() : 0;
+  return hang + static_cast<Time>(static_cast<double>(200 * us + random().below(3 * ms)) * slowness_journal);
 }
 
 void Host::kick_journal() {
@@ -195,7 +197,9 @@ void Host::ring_committed() {
   if (agent_)
     agent_->ring_committed();
 }
-void Host::write_completed(const HostWrite& write, Completion why) { cluster_.write_completed(*this, write, why); }
+void Host::write_completed(const HostWrite& write, Completion why) {
+  cluster_.write_completed(*this, write, why);
+}
 void Host::trace(const std::string& what) { cluster_.trace(number_, what); }
 void Host::count(const char* what) { cluster_.counters().add(what); }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One machine: power, clocks, the kernel target, the journal's disk, and an agent that may run or not. All that
-// happens on it passes here, so that a pause holds it up, a kill drops what was the agent's, and a power cut
-// drops everything that was not stable.
+// One machine: power, clocks, the kernel target, the journal's disk, and an agent that may run or not. All
+// that happens on it passes here, so that a pause holds it up, a kill drops what was the agent's, and a power
+// cut drops everything that was not stable.
 #pragma once
 
 #include "core/now.hpp"
@@ -25,7 +25,7 @@ class Host : public KernelEnvironment {
 public:
   struct Settings {
     std::string name;
-    double clock_rate = 1;       // of boot time, against true time
+    double clock_rate = 1;        // of boot time, against true time
     std::int64_t real_offset = 0; // of the wall clock, ns
     std::uint64_t journal_bytes = 4 << 20;
     std::uint64_t journal_slots = 4096;
@@ -53,11 +53,12 @@ public:
 
   // Which host's copy this one holds (configuration, by command).
   int source = -1;
-  std::optional<ShownImage> shown;  // ghost knowledge, survives everything
-  bool position_behind = false;     // an apply is complete, its position is not stored yet
-  bool fed = false;                 // ever held an image
+  std::optional<ShownImage> shown; // ghost knowledge, survives everything
+  bool position_behind = false;    // an apply is complete, its position is not stored yet
+  bool fed = false;                // ever held an image
   double slowness_disk = 1, slowness_journal = 1, slowness_meta = 1;
   Time applies_fail_until = 0;
+  Time journal_hangs_until = 0;
 
   // ---- power and processes
   void boot();        // power on and start of the agent
@@ -67,7 +68,7 @@ public:
   void pause(Time duration, bool whole_machine);
   void heal() { // a pause still ends in its own time
     slowness_disk = slowness_journal = slowness_meta = 1;
-    applies_fail_until = 0;
+    applies_fail_until = journal_hangs_until = 0;
   }
   // The agent has ended by itself (a role changed): start the next one.
   void restart_agent(Time after);

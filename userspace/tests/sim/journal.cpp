@@ -18,8 +18,7 @@ bool Journal::append(Message message) {
   if (message->records.empty())
     throw Violation("contract", "an append without records");
   const std::uint64_t bytes = bytes_of(*message);
-  if (used_bytes() + bytes > data_bytes_ ||
-      used_slots_ + pending_slots_ + message->records.size() > slots_)
+  if (used_bytes() + bytes > data_bytes_ || used_slots_ + pending_slots_ + message->records.size() > slots_)
     return false;
   pending_bytes_ += bytes;
   pending_slots_ += message->records.size();
@@ -107,6 +106,8 @@ void Journal::apply(const Operation& operation, std::size_t records) {
     for (const auto& segment : segments_)
       if (segment.stream == change.begin->stream && segment.last() >= change.begin->first)
         throw Violation("contract", "begin of a stretch of a stream that the journal holds already");
+    if (!segments_.empty() && segments_.back().records.empty())
+      segments_.pop_back();
     segments_.push_back({change.begin->stream, change.begin->first, {}});
   }
   if (operation.state) {

@@ -58,7 +58,7 @@ public:
   }
   const std::deque<Segment>& segments() const { return segments_; }
   const format::Record* find(StreamId stream, Seq seq) const;
-  Seq durable(StreamId stream) const; // 0: not held
+  Seq durable(StreamId stream) const;     // 0: not held
   Seq newest_held(StreamId stream) const; // of a record that is there, 0: none
   core::JournalIndex index() const;
   core::JournalSpace space() const;

@@ -31,7 +31,8 @@ std::string repeat_command(const RunOptions& options, std::uint64_t seed) {
 }
 
 void print_failure(const RunOptions& options, const Failure& failure) {
-  std::printf("seed %llu FAILED: %s\n", static_cast<unsigned long long>(failure.seed), failure.reason.c_str());
+  std::printf("seed %llu FAILED: %s\n", static_cast<unsigned long long>(failure.seed),
+              failure.reason.c_str());
   RunOptions one = options;
   one.first = failure.seed;
   one.seeds = 1;
@@ -51,7 +52,8 @@ int run(const RunOptions& options, std::size_t show, bool need_counters) {
   for (const auto& [rule, count] : rules)
     std::printf("failed by rule %s: %llu\n", rule.c_str(), static_cast<unsigned long long>(count));
   for (std::size_t n = show; n < result.failures.size() && n < 200; ++n)
-    std::printf("  %llu %s\n", static_cast<unsigned long long>(result.failures[n].seed), result.failures[n].reason.c_str());
+    std::printf("  %llu %s\n", static_cast<unsigned long long>(result.failures[n].seed),
+                result.failures[n].reason.c_str());
   std::printf("counters:");
   std::size_t column = 200;
   for (const auto& [name, count] : result.counters.all()) {
@@ -65,7 +67,8 @@ int run(const RunOptions& options, std::size_t show, bool need_counters) {
   }
   const double took = seconds_now() - began;
   std::printf("\n%llu events (at least %llu in a history), %.1f s, %.0f histories a minute\n",
-              static_cast<unsigned long long>(result.events), static_cast<unsigned long long>(result.events_least), took,
+              static_cast<unsigned long long>(result.events),
+              static_cast<unsigned long long>(result.events_least), took,
               static_cast<double>(result.passed + failed) * 60 / took);
   constexpr std::uint64_t events_least = 3000;
   if (result.passed && result.events_least < events_least) {
@@ -112,15 +115,16 @@ Catch catch_mutation(RunOptions options, std::uint64_t seeds) {
     options.seeds = 5;
     const RunResult told = run_seeds(options);
     if (!told.failures.empty())
-      return {true, std::string("story ") + story.name + ", seed " + std::to_string(told.failures.front().seed) + ": " +
-                        told.failures.front().reason};
+      return {true, std::string("story ") + story.name + ", seed " +
+                        std::to_string(told.failures.front().seed) + ": " + told.failures.front().reason};
   }
   options.story.clear();
   options.seeds = seeds;
   const RunResult result = run_seeds(options);
   if (result.failures.empty())
     return {false, std::to_string(seeds) + " seeds"};
-  return {true, "seed " + std::to_string(result.failures.front().seed) + ": " + result.failures.front().reason};
+  return {true,
+          "seed " + std::to_string(result.failures.front().seed) + ": " + result.failures.front().reason};
 }
 
 int run_mutants(RunOptions options, std::uint64_t seeds, const std::string& only) {
@@ -128,8 +132,8 @@ int run_mutants(RunOptions options, std::uint64_t seeds, const std::string& only
   const auto tell = [&](const std::string& name, const Catch& result, bool wanted) {
     const bool good = result.caught == wanted;
     ++(good ? passed : failed);
-    std::printf("%-32s %-10s %s%s\n", name.c_str(), result.caught ? "caught" : "not caught", good ? "" : "WRONG ",
-                result.how.substr(0, 150).c_str());
+    std::printf("%-32s %-11s%s%s\n", name.c_str(), result.caught ? "caught" : "not caught",
+                good ? "" : "WRONG ", result.how.substr(0, 150).c_str());
     std::fflush(stdout);
   };
   // A checker that cries wolf would catch everything: unchanged, the same seeds must pass.
@@ -142,8 +146,8 @@ int run_mutants(RunOptions options, std::uint64_t seeds, const std::string& only
     tell(core::to_string(options.mutation), catch_mutation(options, seeds), !control);
   }
   options.mutation = core::Mutation::None;
-  for (const auto model : {ModelMutation::CaptureBeforeOpen, ModelMutation::CloseWithoutFlush, ModelMutation::EraNotStable,
-                           ModelMutation::ApplyBeforeMark}) {
+  for (const auto model : {ModelMutation::CaptureBeforeOpen, ModelMutation::CloseWithoutFlush,
+                           ModelMutation::EraNotStable, ModelMutation::ApplyBeforeMark}) {
     if (!only.empty() && only != to_string(model))
       continue;
     options.model = model;
@@ -154,7 +158,8 @@ int run_mutants(RunOptions options, std::uint64_t seeds, const std::string& only
 }
 
 int usage() {
-  std::printf("usage: sim [--seeds N] [--first-seed S] [--seconds T] [--seed X [-v]] [--story NAME] [--mutation NAME]\n"
+  std::printf("usage: sim [--seeds N] [--first-seed S] [--seconds T] [--seed X [-v]] [--story NAME] "
+              "[--mutation NAME]\n"
               "           [--mutants [--max-seeds N]] [--show N] [--no-counters]\n");
   return 2;
 }
@@ -224,5 +229,6 @@ int main(int argc, char** argv) {
     std::printf("sim: %d passed, %d failed, 0 skipped\n", passed ? 1 : 0, passed ? 0 : 1);
     return passed ? 0 : 1;
   }
-  return run(options, show, need_counters && !one && options.seeds >= 1000 && options.mutation == rc::core::Mutation::None);
+  return run(options, show,
+             need_counters && !one && options.seeds >= 1000 && options.mutation == rc::core::Mutation::None);
 }

@@ -184,11 +184,16 @@ void RegionMap::power_cut(Random& random) {
 
 const char* to_string(ModelMutation mutation) {
   switch (mutation) {
-  case ModelMutation::None: return "none";
-  case ModelMutation::CaptureBeforeOpen: return "model_capture_before_open";
-  case ModelMutation::CloseWithoutFlush: return "model_close_without_flush";
-  case ModelMutation::EraNotStable: return "model_era_not_stable";
-  case ModelMutation::ApplyBeforeMark: return "model_apply_before_mark";
+  case ModelMutation::None:
+    return "none";
+  case ModelMutation::CaptureBeforeOpen:
+    return "model_capture_before_open";
+  case ModelMutation::CloseWithoutFlush:
+    return "model_close_without_flush";
+  case ModelMutation::EraNotStable:
+    return "model_era_not_stable";
+  case ModelMutation::ApplyBeforeMark:
+    return "model_apply_before_mark";
   }
   return "?";
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The region map of one host's volumes as the kernel keeps it (kmod/dm-rc-region.c): words in memory, what the
-// metadata devices say, and the superblock's few fields. One metadata write at a time; a power cut makes the
-// one under way whole or nothing, region by region.
+// The region map of one host's volumes as the kernel keeps it (kmod/dm-rc-region.c): words in memory, what
+// the metadata devices say, and the superblock's few fields. One metadata write at a time; a power cut makes
+// the one under way whole or nothing, region by region.
 //
 // Invariant: `stable` changes only by a write that took time; words run ahead of it.
 #pragma once
@@ -51,7 +51,9 @@ public:
   RegionMap(Shape shape, Hooks hooks);
 
   std::uint32_t count() const { return shape_.volumes * shape_.regions; }
-  std::uint32_t index(std::uint32_t volume, std::uint32_t region) const { return volume * shape_.regions + region; }
+  std::uint32_t index(std::uint32_t volume, std::uint32_t region) const {
+    return volume * shape_.regions + region;
+  }
   Region& word(std::uint32_t index) { return words_[index]; }
   const Region& word(std::uint32_t index) const { return words_[index]; }
   const StableRegion& stable(std::uint32_t index) const { return stable_[index]; }
@@ -66,7 +68,7 @@ public:
   void store_super(std::function<void(Super&)> change, std::function<void()> done);
 
   void adopt(bool primary, Era era); // what a load makes of open regions
-  void close_all_now(); // suspended: no write is under way and all is flushed
+  void close_all_now();              // suspended: no write is under way and all is flushed
   Era max_era() const;
   std::vector<format::Extent> dirty(Era since) const;
   void power_cut(Random& random); // words are read from stable storage again
@@ -87,8 +89,8 @@ private:
   Super super_, stable_super_;
   std::deque<Write> queue_;
   bool writing_ = false;
-  std::vector<std::uint32_t> dirty_;                                   // words to be written by the write that begins
-  std::vector<std::pair<std::uint32_t, StableRegion>> under_way_;      // what it carries
+  std::vector<std::uint32_t> dirty_; // words to be written by the write that begins
+  std::vector<std::pair<std::uint32_t, StableRegion>> under_way_; // what it carries
   Super super_under_way_;
 };
 

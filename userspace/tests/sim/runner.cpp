@@ -37,7 +37,8 @@ void on_abort(int) {
   std::_Exit(3);
 }
 
-History run_history(const RunOptions& options, std::uint64_t seed, Counters& counters, std::size_t trace_lines) {
+History run_history(const RunOptions& options, std::uint64_t seed, Counters& counters,
+                    std::size_t trace_lines) {
   core_mutate(options.mutation);
   Random random(seed);
   ClusterSettings settings = draw_settings(random);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Runs histories in child processes, so that one that breaks an assertion of the core is a result like any other.
+// Runs histories in child processes, so that one that breaks an assertion of the core is a result like any
+// other.
 #pragma once
 
 #include "tests/sim/counters.hpp"

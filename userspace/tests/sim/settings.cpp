@@ -20,23 +20,59 @@ void incline(ClusterSettings& settings, Random& random) {
       w[n] = 1;
     break;
   case 1: // the network
-    set({{F::Stall, 4}, {F::Break, 4}, {F::Slow, 1}, {F::Flap, 1}, {F::Damage, 1}, {F::Suspend, 1}, {F::Burst, 1}});
+    set({{F::Stall, 4},
+         {F::Break, 4},
+         {F::Slow, 1},
+         {F::Flap, 1},
+         {F::Damage, 1},
+         {F::Suspend, 1},
+         {F::Burst, 1}});
     break;
   case 2: // processes
-    set({{F::Kill, 6}, {F::PauseAgent, 3}, {F::PauseMachine, 2}, {F::Stall, 1}, {F::Break, 1}, {F::SlowJournal, 1}});
+    set({{F::Kill, 6},
+         {F::PauseAgent, 3},
+         {F::PauseMachine, 2},
+         {F::Stall, 1},
+         {F::Break, 1},
+         {F::SlowJournal, 1},
+         {F::KillAgain, 1}});
     break;
   case 3: // power
-    set({{F::PowerCut, 5}, {F::PowerCutLost, 1}, {F::SlowDisk, 2}, {F::SlowMeta, 2}, {F::Kill, 1}, {F::Break, 1}});
+    set({{F::PowerCut, 5},
+         {F::PowerCutLost, 1},
+         {F::SlowDisk, 2},
+         {F::SlowMeta, 2},
+         {F::Kill, 1},
+         {F::Break, 1}});
     break;
   case 4: // disasters
-    set({{F::Takeover, 2}, {F::Disaster, 2}, {F::Return, 4}, {F::Stall, 2}, {F::Break, 2}, {F::PowerCut, 1}, {F::Kill, 1}});
+    set({{F::Takeover, 2},
+         {F::Disaster, 2},
+         {F::Return, 4},
+         {F::Stall, 2},
+         {F::Break, 2},
+         {F::PowerCut, 1},
+         {F::Kill, 1}});
     break;
   case 5: // load
-    set({{F::Burst, 5}, {F::Slow, 3}, {F::SlowJournal, 3}, {F::SlowDisk, 2}, {F::Kill, 2}, {F::Stall, 2}, {F::ApplyFails, 1}});
+    set({{F::Burst, 5},
+         {F::Slow, 3},
+         {F::SlowJournal, 3},
+         {F::SlowDisk, 2},
+         {F::Kill, 2},
+         {F::Stall, 2},
+         {F::ApplyFails, 1}});
     break;
   case 6: // the sync pair's lease
-    set({{F::Stall, 6}, {F::PauseAgent, 2}, {F::PauseMachine, 2}, {F::Kill, 2}, {F::SlowJournal, 2}, {F::Takeover, 0.5},
-         {F::Disaster, 0.5}, {F::Return, 1}, {F::ClockStep, 1}});
+    set({{F::Stall, 6},
+         {F::PauseAgent, 2},
+         {F::PauseMachine, 2},
+         {F::Kill, 2},
+         {F::SlowJournal, 2},
+         {F::Takeover, 0.5},
+         {F::Disaster, 0.5},
+         {F::Return, 1},
+         {F::ClockStep, 1}});
     break;
   }
 }
@@ -69,7 +105,7 @@ ClusterSettings draw_settings(Random& random) {
   s.old_data = random.chance(0.8);
   s.near_delay = 200 * us + random.below(3 * ms);
   s.far_delay = 5 * ms + random.below(60 * ms);
-  s.far_speed = random.chance(0.2) ? 200e3 : 10e6;
+  s.far_speed = random.chance(0.1) ? 50e3 : random.chance(0.2) ? 200e3 : 10e6;
   s.fault_every = random.chance(0.2) ? 8 * second : 1 * second + random.below(4 * second);
   incline(s, random);
   if (random.chance(0.5)) {

@@ -15,7 +15,7 @@ enum class Moment { Store, TakeoverStore, Apply, Reckon, Copy, Attach, Current, 
 const char* to_string(Moment moment);
 
 struct ClusterSettings {
-  int hosts = 3; // 0: primary at first, 1: near by, 2...: far away
+  int hosts = 3;    // 0: primary at first, 1: near by, 2...: far away
   bool sync = true; // between 0 and 1
   bool fence_stop = false;
   Shape shape;
@@ -33,19 +33,19 @@ struct ClusterSettings {
   Time close_every = second;
   Time tick = 50 * ms;
   int writers = 3;
-  Time think = 100 * ms;   // mean pause of a writer
-  double repeat = 0.3;     // chance that a write goes where the last one went
-  bool old_data = true;    // there is data before the pair
+  Time think = 100 * ms; // mean pause of a writer
+  double repeat = 0.3;   // chance that a write goes where the last one went
+  bool old_data = true;  // there is data before the pair
   Time near_delay = ms, far_delay = 20 * ms;
   double far_speed = 20e6; // bytes per second
   Time length = 60 * second;
   // Faults.
   Time fault_every = 3 * second; // mean
-  double weights[20] = {};       // by Fault
+  double weights[21] = {};       // by Fault
   int aimed = -1;                // Moment, -1: none
   double aim = 0;                // chance of a fault at that moment
   ModelMutation mutation = ModelMutation::None;
-  bool check_gate = true;        // off when the mutation is the gate's: it must be harmless by itself
+  bool check_gate = true; // off when the mutation is the gate's: it must be harmless by itself
 };
 
 ClusterSettings draw_settings(Random& random);

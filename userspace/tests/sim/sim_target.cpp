@@ -139,10 +139,10 @@ void SimTarget::end_write(const HostWritePtr& write) {
   const Seq key = this->key(*write);
   const bool free = !sync_ || alone_;
   if (key <= limit())
-    complete(write, !sync_                                   ? Completion::Free
-                    : free                                   ? Completion::Alone
-                    : write->seq <= since_                   ? Completion::Free
-                                                             : Completion::Acknowledged);
+    complete(write, !sync_                 ? Completion::Free
+                    : free                 ? Completion::Alone
+                    : write->seq <= since_ ? Completion::Free
+                                           : Completion::Acknowledged);
   else if (stopped_)
     complete(write, Completion::Free, false);
   else

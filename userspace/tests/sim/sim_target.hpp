@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The kernel target of one host, as kmod/ builds it: ring with capacity, open-before-capture, one step for seq
-// and era, lazy close by a flush that began later, era ceiling, streams, overflow, acknowledgement with a
-// deadline of its own, copy slots, marks, roles. Lives as long as the host has power, whether an agent runs or
-// not. Time passes through its environment only.
+// The kernel target of one host, as kmod/ builds it: ring with capacity, open-before-capture, one step for
+// seq and era, lazy close by a flush that began later, era ceiling, streams, overflow, acknowledgement with a
+// deadline of its own, copy slots, marks, roles. Lives as long as the host has power, whether an agent runs
+// or not. Time passes through its environment only.
 #pragma once
 
 #include "tests/sim/disk.hpp"
@@ -78,7 +78,8 @@ public:
   SimTarget(TargetSettings settings, KernelEnvironment& environment, const Image& content);
 
   // ---- dm: load, suspend
-  void load_primary(std::uint64_t generation, std::uint64_t lineage_id, std::function<void(std::string error)> done);
+  void load_primary(std::uint64_t generation, std::uint64_t lineage_id,
+                    std::function<void(std::string error)> done);
   void load_secondary();
   void fence(); // primary: refuse all host I/O from now on
   Role role() const { return role_; }
@@ -108,14 +109,17 @@ public:
   void ack(Seq acked, std::uint64_t alone_after_ns);
   Seq set_sync(bool wait, bool stop, std::uint64_t alone_after_ns);
   void checkpoint(std::function<void(CheckpointResult)> done);
-  bool copy(std::uint32_t volume, std::uint64_t sector, std::uint32_t sectors, std::uint32_t tag); // false: refused
+  bool copy(std::uint32_t volume, std::uint64_t sector, std::uint32_t sectors,
+            std::uint32_t tag); // false: refused
   bool put(format::RecordType type, std::uint32_t tag);
   std::vector<format::Extent> dirty(Era since) const { return map_.dirty(since); }
   const format::Record* load(Seq seq) const; // committed and not freed, or nullptr
   void set_freed(Seq freed);
 
   // ---- ioctls of a copy's agent, and its writes to the backing devices
-  void mark(std::vector<std::uint32_t> regions, std::function<void()> done) { map_.open(std::move(regions), std::move(done)); }
+  void mark(std::vector<std::uint32_t> regions, std::function<void()> done) {
+    map_.open(std::move(regions), std::move(done));
+  }
   void settle(std::vector<format::Extent> extents, bool redo, std::function<void()> done);
   void set_update(bool in_progress, std::function<void()> done);
   Disk& disk() { return disk_; }
@@ -123,7 +127,9 @@ public:
   const RegionMap& map() const { return map_; }
   bool update_in_progress() const { return map_.stable_super().update; }
 
-  void forget_update() { map_.store_super([](Super& super) { super.update = false; }, nullptr); } // by command
+  void forget_update() {
+    map_.store_super([](Super& super) { super.update = false; }, nullptr);
+  } // by command
 
   // ---- faults
   void power_cut();

@@ -65,9 +65,7 @@ void SimTarget::fence() {
 
 // ---- acknowledgement
 
-Seq SimTarget::limit() const {
-  return sync_ && !alone_ ? std::max(acked_, since_) : ~Seq{0};
-}
+Seq SimTarget::limit() const { return sync_ && !alone_ ? std::max(acked_, since_) : ~Seq{0}; }
 
 Time SimTarget::oldest_waiting() const {
   Time oldest = 0;
@@ -88,9 +86,10 @@ void SimTarget::sweep() {
     const auto write = waiting_.begin()->second;
     const Seq key = waiting_.begin()->first;
     waiting_.erase(waiting_.begin());
-    complete(write, !sync_ ? Completion::Free : alone_ ? Completion::Alone
-                             : key <= acked_           ? Completion::Acknowledged
-                                                       : Completion::Free);
+    complete(write, !sync_          ? Completion::Free
+                    : alone_        ? Completion::Alone
+                    : key <= acked_ ? Completion::Acknowledged
+                                    : Completion::Free);
   }
   if (stopped_)
     while (!waiting_.empty()) {
@@ -219,11 +218,11 @@ void SimTarget::close() {
 // ---- the copy's agent
 
 void SimTarget::settle(std::vector<format::Extent> extents, bool redo, std::function<void()> done) {
-  environment_.later(environment_.flush_time(),
-                     [this, extents = std::move(extents), redo, done = std::move(done), begun = disk_.begin_flush()] {
-                       disk_.end_flush(begun);
-                       map_.settle(extents, redo, done);
-                     });
+  environment_.later(environment_.flush_time(), [this, extents = std::move(extents), redo,
+                                                 done = std::move(done), begun = disk_.begin_flush()] {
+    disk_.end_flush(begun);
+    map_.settle(extents, redo, done);
+  });
 }
 
 void SimTarget::set_update(bool in_progress, std::function<void()> done) {

@@ -65,9 +65,7 @@ void SourceAgent::execute(const Action& action) {
 
 // ---- what happens
 
-void SourceAgent::link_up(int peer) {
-  step(LinkUp{static_cast<core::LinkSlot>(peer)});
-}
+void SourceAgent::link_up(int peer) { step(LinkUp{static_cast<core::LinkSlot>(peer)}); }
 void SourceAgent::link_down(int peer, const std::string& reason) {
   step(LinkDown{static_cast<core::LinkSlot>(peer), reason});
 }
@@ -79,12 +77,15 @@ void SourceAgent::arrive(int peer, const Packet& packet) {
     host_.cluster().wire(host_.number(), peer).close(host_.number(), "a damaged frame");
     return;
   }
-  if (const auto* generation = std::get_if<format::GenerationMessage>(message); generation || std::holds_alternative<format::HelloMessage>(*message))
+  if (const auto* generation = std::get_if<format::GenerationMessage>(message);
+      generation || std::holds_alternative<format::HelloMessage>(*message))
     heard_ = true;
   step(MessageArrived{static_cast<core::LinkSlot>(peer), *message});
 }
 
-void SourceAgent::suspend(int peer) { step(SuspendRequested{static_cast<core::LinkSlot>(peer), "by command"}); }
+void SourceAgent::suspend(int peer) {
+  step(SuspendRequested{static_cast<core::LinkSlot>(peer), "by command"});
+}
 void SourceAgent::resume(int peer) { step(ResumeRequested{static_cast<core::LinkSlot>(peer)}); }
 void SourceAgent::force() {
   heard_ = true;
@@ -132,9 +133,8 @@ SpillDurable SourceAgent::spill_durable(StreamId stream, Seq seq) const {
 void SourceAgent::act(const StoreState& action) {
   queue_.block();
   host_.cluster().moment(Moment::Store, host_);
-  host_.journal().store(action.state, action.journal, [this] {
-    queue_.lift([this](const Action& next) { execute(next); });
-  });
+  host_.journal().store(action.state, action.journal,
+                        [this] { queue_.lift([this](const Action& next) { execute(next); }); });
   host_.kick_journal();
 }
 
@@ -164,7 +164,9 @@ void SourceAgent::act(const AttachRing&) {
     stream_ = target.read_stream();
     read_ = target.freed();
     RingAttached event;
-    event.stream = target.stream().value ? target.stream() : target.lost_at() ? target.read_stream() : StreamId{};
+    event.stream = target.stream().value ? target.stream()
+                   : target.lost_at()    ? target.read_stream()
+                                         : StreamId{};
     event.freed = target.freed();
     event.acked = target.acked();
     event.era = target.era();
@@ -202,7 +204,8 @@ void SourceAgent::act(const AckRing& action) { host_.target().ack(action.acked, 
 
 void SourceAgent::act(const SetSync& action) {
   host_.trace(std::string("sync wait ") + (action.wait ? "on" : "off"));
-  const Seq since = host_.target().set_sync(action.wait, action.fence == core::Fence::Stop, action.alone_after_ns);
+  const Seq since =
+      host_.target().set_sync(action.wait, action.fence == core::Fence::Stop, action.alone_after_ns);
   host_.agent_later(20 * us, [this, wait = action.wait, since] { step(SyncSwitched{wait, since}); });
 }
 
@@ -227,12 +230,15 @@ void SourceAgent::act(const SendRecords& action) {
     auto message = std::make_shared<format::RecordsMessage>();
     message->stream = action.stream;
     for (std::uint64_t most = 1 + host_.random().below(48);
-         most > 0 && seq <= action.last && (!spill || bytes < action.max_bytes || seq == action.first); --most, ++seq) {
+         most > 0 && seq <= action.last && (!spill || bytes < action.max_bytes || seq == action.first);
+         --most, ++seq) {
       const format::Record* record = spill ? host_.journal().find(action.stream, seq)
-                                           : action.stream == host_.target().read_stream() ? host_.target().load(seq) : nullptr;
+                                     : action.stream == host_.target().read_stream()
+                                         ? host_.target().load(seq)
+                                         : nullptr;
       if (!record)
-        throw Violation("contract", "the core sends record " + std::to_string(seq) + ", which is not in the " +
-                                        (spill ? "spill" : "ring") + " any more");
+        throw Violation("contract", "the core sends record " + std::to_string(seq) +
+                                        ", which is not in the " + (spill ? "spill" : "ring") + " any more");
       message->records.push_back(*record);
       format::Record& copy = message->records.back();
       copy.flags &= static_cast<std::uint8_t>(~DMRC_F_COPY_SLOT);
@@ -265,7 +271,8 @@ void SourceAgent::act(const SpillRecords& action) {
   for (Seq seq = action.first; seq <= action.last; ++seq) {
     const format::Record* record = host_.target().load(seq);
     if (!record || action.stream != host_.target().read_stream())
-      throw Violation("contract", "the core spills record " + std::to_string(seq) + ", which is not in the ring any more");
+      throw Violation("contract", "the core spills record " + std::to_string(seq) +
+                                      ", which is not in the ring any more");
     message->records.push_back(*record);
     message->records.back().flags &= static_cast<std::uint8_t>(~DMRC_F_COPY_SLOT);
   }
@@ -288,14 +295,17 @@ void SourceAgent::act(const TrimSpill& action) {
 void SourceAgent::act(const ReckonDirty& action) {
   host_.cluster().moment(Moment::Reckon, host_);
   auto dirty = host_.target().dirty(action.since);
-  host_.agent_later(50 * us + host_.random().below(2 * ms), [this, action, dirty = std::move(dirty)] {
-    step(Reckoned{action.link, action.ticket, dirty});
-  });
+  const Time long_map = host_.random().chance(0.2) ? host_.random().below(400 * ms) : 0;
+  host_.agent_later(50 * us + long_map + host_.random().below(2 * ms),
+                    [this, action, dirty = std::move(dirty)] {
+                      step(Reckoned{action.link, action.ticket, dirty});
+                    });
 }
 
 void SourceAgent::act(const CopyRegion& action) {
   host_.cluster().moment(Moment::Copy, host_);
-  if (!host_.target().copy(action.volume, action.sector, static_cast<std::uint32_t>(action.sectors), core::tag_of(action.link)))
+  if (!host_.target().copy(action.volume, action.sector, static_cast<std::uint32_t>(action.sectors),
+                           core::tag_of(action.link)))
     host_.agent_later(20 * us, [this, action] {
       step(CopyRefused{action.link, action.volume, action.sector, action.sectors});
     });
@@ -303,7 +313,9 @@ void SourceAgent::act(const CopyRegion& action) {
 
 void SourceAgent::act(const PutEndOfCopying& action) {
   if (!host_.target().put(format::RecordType::EndOfCopying, core::tag_of(action.link)))
-    host_.agent_later(20 * us, [this, action] { step(EndOfCopyingRefused{action.link, "no room, or no stream"}); });
+    host_.agent_later(20 * us, [this, action] {
+      step(EndOfCopyingRefused{action.link, "no room, or no stream"});
+    });
 }
 
 void SourceAgent::act(const StaleGeneration& action) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Directed histories: a schedule that one mutation cannot survive, told with the pieces of a Cluster. The rest
-// of the story (delays, order of disk writes) still comes from the seed. Each ends with the usual healing and
-// convergence, so it is a test of the unchanged core, too.
+// Directed histories: a schedule that one mutation cannot survive, told with the pieces of a Cluster. The
+// rest of the story (delays, order of disk writes) still comes from the seed. Each ends with the usual
+// healing and convergence, so it is a test of the unchanged core, too.
 #pragma once
 
 #include "tests/sim/cluster.hpp"

@@ -38,6 +38,13 @@ void TargetAgent::tick() {
 void TargetAgent::step(const Event& event) {
   auto actions = core_->step(event, host_.clock());
   core_->check_invariants();
+  for (const Action& action : actions)
+    if (const auto* append = std::get_if<AppendJournal>(&action); append && !receiving_)
+      throw Violation("10", host_.name() + " stores record " +
+                                std::to_string(append->message->records.front().seq) +
+                                " after it has closed the link or the stream");
+    else if (std::holds_alternative<CloseLink>(action))
+      receiving_ = false;
   queue_.add(std::move(actions), [this](const Action& action) { execute(action); });
 }
 
@@ -46,12 +53,17 @@ void TargetAgent::execute(const Action& action) {
 }
 
 void TargetAgent::link_up(int) { step(LinkUp{}); }
-void TargetAgent::link_down(int, const std::string& reason) { step(LinkDown{reason}); }
+void TargetAgent::link_down(int, const std::string& reason) {
+  receiving_ = false;
+  step(LinkDown{reason});
+}
 
 void TargetAgent::arrive(int, const Packet& packet) {
-  if (const auto* message = std::get_if<format::GroupMessage>(&packet))
+  if (const auto* message = std::get_if<format::GroupMessage>(&packet)) {
+    receiving_ = receiving_ || std::holds_alternative<format::ResumeMessage>(*message) ||
+                 std::holds_alternative<format::AttachMessage>(*message);
     step(MessageArrived{*message});
-  else if (const auto* records = std::get_if<std::shared_ptr<const format::RecordsMessage>>(&packet))
+  } else if (const auto* records = std::get_if<std::shared_ptr<const format::RecordsMessage>>(&packet))
     step(RecordsArrived{*records});
   else {
     host_.count("damaged frame");
@@ -73,7 +85,8 @@ void TargetAgent::act(const StoreState& action) {
     host_.trace("release " + to_string(action.state.release->checkpoint) + " through " +
                 std::to_string(action.state.release->last) + (action.state.release->seal ? " (seal)" : ""));
   }
-  if (host_.shown && action.state.role == format::Role::Secondary && !action.state.position.lineage.empty() && !action.state.release)
+  if (host_.shown && action.state.role == format::Role::Secondary && !action.state.position.lineage.empty() &&
+      !action.state.release)
     host_.position_behind = false;
   host_.cluster().check_stored(host_, action.state);
   queue_.block();
@@ -107,16 +120,17 @@ void TargetAgent::act(const SetUpdateInProgress& action) {
   if (action.in_progress == host_.target().update_in_progress())
     return;
   queue_.block();
-  host_.target().set_update(action.in_progress,
-                            host_.answer([this] { queue_.lift([this](const Action& next) { execute(next); }); }));
+  host_.target().set_update(action.in_progress, host_.answer([this] {
+    queue_.lift([this](const Action& next) { execute(next); });
+  }));
 }
 
 struct TargetAgent::Job {
   ApplyRecords action;
   bool in_place = false;
-  std::map<std::uint32_t, Value> blocks;  // newest bytes
-  std::map<std::uint32_t, Era> regions;   // highest era, by volume * regions + region
-  std::vector<std::uint32_t> order;       // in which blocks are written
+  std::map<std::uint32_t, Value> blocks; // newest bytes
+  std::map<std::uint32_t, Era> regions;  // highest era, by volume * regions + region
+  std::vector<std::uint32_t> order;      // in which blocks are written
   std::size_t written = 0;
 };
 
@@ -147,7 +161,8 @@ std::shared_ptr<TargetAgent::Job> TargetAgent::gather(const ApplyRecords& action
       break;
   }
   if (!found && !job->blocks.empty() && host_.journal().durable(action.stream) < action.last)
-    throw Violation("contract", "the core applies record " + std::to_string(action.last) + ", which is not durable");
+    throw Violation("contract",
+                    "the core applies record " + std::to_string(action.last) + ", which is not durable");
   for (const auto& [block, value] : job->blocks)
     job->order.push_back(block);
   for (std::size_t n = job->order.size(); n > 1; --n)
@@ -185,10 +200,11 @@ void TargetAgent::write_on(const std::shared_ptr<Job>& job) {
   }
   const std::uint32_t block = job->order[job->written++];
   const auto ticket = host_.target().disk().begin(block, job->blocks.at(block));
-  host_.later(host_.disk_time(), [host = &host_, block, ticket, next = host_.answer([this, job] { write_on(job); })] {
-    host->target().disk().end(block, ticket);
-    next();
-  });
+  host_.later(host_.disk_time(),
+              [host = &host_, block, ticket, next = host_.answer([this, job] { write_on(job); })] {
+                host->target().disk().end(block, ticket);
+                next();
+              });
 }
 
 void TargetAgent::settle(const std::shared_ptr<Job>& job) {
@@ -225,8 +241,9 @@ void TargetAgent::settle(const std::shared_ptr<Job>& job) {
 
 void TargetAgent::act(const ReckonOwnDirty& action) {
   auto dirty = host_.target().dirty(action.since);
-  host_.agent_later(50 * us + host_.random().below(2 * ms),
-                    [this, action, dirty = std::move(dirty)] { step(OwnDirty{action.ticket, dirty}); });
+  host_.agent_later(50 * us + host_.random().below(2 * ms), [this, action, dirty = std::move(dirty)] {
+    step(OwnDirty{action.ticket, dirty});
+  });
 }
 
 void TargetAgent::act(const SendMessage& action) {

@@ -45,6 +45,7 @@ private:
   void settle(const std::shared_ptr<Job>& job);
 
   std::unique_ptr<core::Target> core_;
+  bool receiving_ = false; // agreed with the source, nothing was closed since
   ActionQueue<core::target::Action> queue_;
 };
 

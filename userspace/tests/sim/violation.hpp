@@ -10,7 +10,8 @@ namespace rc::sim {
 class Violation : public std::runtime_error {
 public:
   // `rule`: number in section 9, or a word; first in the message so that counts by rule are easy.
-  Violation(const std::string& rule, const std::string& what) : std::runtime_error("[" + rule + "] " + what) {}
+  Violation(const std::string& rule, const std::string& what)
+      : std::runtime_error("[" + rule + "] " + what) {}
 };
 
 } // namespace rc::sim

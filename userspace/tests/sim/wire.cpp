@@ -16,9 +16,10 @@ std::uint64_t size_of(const Packet& packet) {
 }
 } // namespace
 
-Wire::Wire(int a, int b, Time delay, double bytes_per_second, Scheduler& scheduler, Random& random, Hooks hooks)
-    : hosts_{a, b}, delay_(delay), bytes_per_ns_(bytes_per_second / 1e9), scheduler_(scheduler), random_(random),
-      hooks_(std::move(hooks)) {}
+Wire::Wire(int a, int b, Time delay, double bytes_per_second, Scheduler& scheduler, Random& random,
+           Hooks hooks)
+    : hosts_{a, b}, delay_(delay), bytes_per_ns_(bytes_per_second / 1e9), scheduler_(scheduler),
+      random_(random), hooks_(std::move(hooks)) {}
 
 bool Wire::connectable() const {
   const Time now = scheduler_.now();
@@ -32,6 +33,7 @@ void Wire::connect() {
   for (int n = 0; n < 2; ++n) {
     End& end = ends_[n];
     end.up = true;
+    end.closing = false;
     end.sent = end.arrived = 0;
     end.on_the_way.clear();
     end.keep = ~std::uint64_t{0};
@@ -70,17 +72,19 @@ void Wire::pump(int to, std::uint64_t connection) {
 
 void Wire::send(int from, Packet packet) {
   End& own = ends_[which(from)];
-  if (!own.up)
+  if (!own.up || own.closing)
     return;
   const int to = 1 - which(from);
   if (damage_[to]) {
     damage_[to] = false;
     packet = Damaged{};
   }
-  const auto transmit = static_cast<Time>(static_cast<double>(size_of(packet)) / (bytes_per_ns_ * speed_factor_));
+  const auto transmit =
+      static_cast<Time>(static_cast<double>(size_of(packet)) / (bytes_per_ns_ * speed_factor_));
   own.busy_until = std::max(own.busy_until, scheduler_.now()) + transmit;
   const Time arrival = own.busy_until + delay_ + random_.below(delay_ / 8 + 1);
-  post(to, arrival, [this, to, packet = std::move(packet)] { hooks_.arrive(hosts_[to], hosts_[1 - to], packet); });
+  post(to, arrival,
+       [this, to, packet = std::move(packet)] { hooks_.arrive(hosts_[to], hosts_[1 - to], packet); });
 }
 
 void Wire::end_down(int n, const std::string& reason) {
@@ -106,11 +110,13 @@ void Wire::lose_some(int n) {
 
 void Wire::close(int from, const std::string& reason) {
   const int own = which(from);
-  if (!ends_[own].up)
+  if (!ends_[own].up || ends_[own].closing)
     return;
+  ends_[own].closing = true;
   const int peer = 1 - own;
-  post(peer, ends_[own].busy_until + delay_, [this, peer, reason] { end_down(peer, "closed by the peer: " + reason); });
-  down_later(own, 0, "closed: " + reason);
+  post(peer, ends_[own].busy_until + delay_,
+       [this, peer, reason] { end_down(peer, "closed by the peer: " + reason); });
+  down_later(own, random_.below(3 * delay_), "closed: " + reason);
 }
 
 void Wire::stall(int towards, Time duration) {
@@ -137,7 +143,8 @@ void Wire::break_off() {
     return;
   for (int n = 0; n < 2; ++n) {
     lose_some(n);
-    down_later(n, random_.chance(0.5) ? random_.below(20 * ms) : random_.below(4 * second), "connection broke");
+    down_later(n, random_.chance(0.5) ? random_.below(20 * ms) : random_.below(4 * second),
+               "connection broke");
   }
 }
 
@@ -159,7 +166,9 @@ void Wire::agent_died(int host, bool power) {
   if (power)
     down_later(peer, second + random_.below(4 * second), "nothing heard");
   else
-    down_later(peer, delay_ + std::max(ends_[peer].stalled_until, scheduler_.now()) - scheduler_.now() + random_.below(delay_),
+    down_later(peer,
+               delay_ + std::max(ends_[peer].stalled_until, scheduler_.now()) - scheduler_.now() +
+                   random_.below(delay_),
                "reset by the peer");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The connection of two hosts: delay, bandwidth, stalls in one or both directions, breaks. Nothing overtakes
-// anything inside a connection; what was under way at a break is lost from some point on; each end learns of a
-// break in its own time, so packets may still arrive at an end whose peer has long given up.
+// anything inside a connection; what was under way at a break is lost from some point on; each end learns of
+// a break in its own time, so packets may still arrive at an end whose peer has long given up.
 #pragma once
 
 #include "format/messages.hpp"
@@ -28,7 +28,9 @@ public:
   Wire(int a, int b, Time delay, double bytes_per_second, Scheduler& scheduler, Random& random, Hooks hooks);
 
   int end(int which) const { return hosts_[which]; }
-  bool joins(int a, int b) const { return (hosts_[0] == a && hosts_[1] == b) || (hosts_[0] == b && hosts_[1] == a); }
+  bool joins(int a, int b) const {
+    return (hosts_[0] == a && hosts_[1] == b) || (hosts_[0] == b && hosts_[1] == a);
+  }
   bool connected() const { return ends_[0].up && ends_[1].up; }
   bool idle() const { return !ends_[0].up && !ends_[1].up; }
   // Both ends are down long enough and the path is free.
@@ -57,9 +59,10 @@ private:
   };
   struct End {
     bool up = false;
+    bool closing = false; // this end has closed: it sends nothing more, what is on its way still arrives
     Time down_since = 0;
-    Time last_arrival = 0; // into this end
-    Time busy_until = 0;   // out of this end
+    Time last_arrival = 0;  // into this end
+    Time busy_until = 0;    // out of this end
     Time stalled_until = 0; // into this end
     std::uint64_t sent = 0; // packets towards this end in this connection
     std::uint64_t arrived = 0;
