@@ -8,6 +8,7 @@ namespace rc::core {
 using namespace source;
 
 void Source::Parts::started(const Started& event) {
+  hold_all_volumes();
   if (event.volumes_live) {
     life = Life::Attaching;
     out.push_back(AttachRing{});
@@ -25,6 +26,18 @@ void Source::Parts::started(const Started& event) {
   }
   if (links.empty())
     confirm("no other site has the group");
+}
+
+// A primary's image holds every volume: should this node become a copy, only what differs is copied.
+void Source::Parts::hold_all_volumes() {
+  std::vector<VolumeNumber> present;
+  for (std::size_t volume = 0; volume < config.volume_sectors.size(); ++volume)
+    if (config.volume_sectors[volume] != 0)
+      present.push_back(static_cast<VolumeNumber>(volume));
+  if (state.image_volumes == present)
+    return;
+  state.image_volumes = std::move(present);
+  store();
 }
 
 void Source::Parts::confirm(const std::string& by) {

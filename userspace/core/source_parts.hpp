@@ -189,6 +189,7 @@ struct Source::Parts {
 
   // source_life.cpp
   void started(const source::Started& event);
+  void hold_all_volumes();
   void confirm(const std::string& by);
   void load_volumes();
   void copy_is_not_current(); // said by itself: a start need not wait for its lease
