@@ -16,7 +16,7 @@ struct OpenOptions {
 
 Result<std::shared_ptr<Disk>> open_disk(const std::string& path, const OpenOptions& options = {});
 
-// What is on a device or file (libblkid, low-level probe, no cache)?
+// What is on a device or file (libblkid, low-level probe, no cache; our own formats too)?
 struct ProbeResult {
   bool block_device = false;
   std::uint64_t bytes = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a device holds and who uses it, read from the device itself and from sysfs, never from a cache.
+#include "format/journal_layout.hpp"
 #include "io/block_device.hpp"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <linux/fs.h>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -63,23 +65,52 @@ Result<std::string> content_of(const std::string& path, int fd) {
   return text.empty() ? std::string("an unnamed signature") : text;
 }
 
+Status read_at(const std::string& path, int fd, std::uint64_t offset, std::span<char> into) {
+  while (!into.empty()) {
+    const ssize_t got = pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0)
+      return errno_error(path + ": read", got == 0 ? EIO : errno);
+    offset += static_cast<std::uint64_t>(got);
+    into = into.subspan(static_cast<std::size_t>(got));
+  }
+  return {};
+}
+
 Result<bool> ends_are_zero(const std::string& path, int fd, std::uint64_t bytes) {
   std::vector<char> buffer(static_cast<std::size_t>(std::min(bytes, ends_bytes)));
   for (const std::uint64_t offset : {std::uint64_t{0}, bytes - buffer.size()}) {
-    std::size_t have = 0;
-    while (have < buffer.size()) {
-      const ssize_t got =
-          pread(fd, buffer.data() + have, buffer.size() - have, static_cast<off_t>(offset + have));
-      if (got < 0 && errno == EINTR)
-        continue;
-      if (got <= 0)
-        return errno_error(path + ": read", got == 0 ? EIO : errno);
-      have += static_cast<std::size_t>(got);
-    }
+    if (Status done = read_at(path, fd, offset, buffer); !done)
+      return done.error();
     if (std::any_of(buffer.begin(), buffer.end(), [](char byte) { return byte != 0; }))
       return false;
   }
   return true;
+}
+
+// Formats of our own, which libblkid does not know: docs/journal.md, docs/meta-device.md.
+Result<std::string> own_content(const std::string& path, int fd, std::uint64_t bytes) {
+  struct Signature {
+    std::uint64_t offset;
+    std::string_view magic;
+    const char* name;
+  };
+  static constexpr Signature signatures[] = {
+      {0, "DMRCMETA", "a remotecopy meta device"},
+      {4096, "DMRCMETA", "a remotecopy meta device"},
+      {0, "RCPYJRNL", "a remotecopy journal"},
+      {format::superblock_slot_bytes, "RCPYJRNL", "a remotecopy journal"}};
+  char magic[8];
+  for (const Signature& signature : signatures) {
+    if (signature.offset + sizeof magic > bytes)
+      continue;
+    if (Status done = read_at(path, fd, signature.offset, magic); !done)
+      return done.error();
+    if (std::string_view(magic, sizeof magic) == signature.magic)
+      return std::string(signature.name);
+  }
+  return std::string();
 }
 
 // mountinfo and swaps name devices as major:minor or path; a device can also be held by another one.
@@ -163,6 +194,10 @@ Result<ProbeResult> probe(const std::string& path) {
     return result;
   }
   auto content = content_of(path, fd.fd);
+  if (!content)
+    return content.error();
+  if (content->empty())
+    content = own_content(path, fd.fd, result.bytes);
   if (!content)
     return content.error();
   result.content = std::move(*content);

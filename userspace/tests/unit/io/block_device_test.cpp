@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "io/block_device.hpp"
+#include "io/journal.hpp"
 
 #include <cstdlib>
 #include <filesystem>
@@ -82,6 +83,16 @@ TEST_F(BlockDeviceTest, ProbeTellsBlankFromUsed) {
   ASSERT_TRUE(data.ok());
   EXPECT_FALSE(data->blank) << "data without a signature is data too";
   EXPECT_TRUE(data->content.empty());
+}
+
+TEST_F(BlockDeviceTest, AJournalIsKnownAlsoWhenItIsFreshAndItsFirstSlotIsStillBlank) {
+  auto disk = open_disk(path("j"), {.create_bytes = format::journal_bytes_min});
+  ASSERT_TRUE(disk.ok()) << disk.error().text();
+  ASSERT_TRUE(Journal::format(**disk, {}, 1).ok());
+  const auto probed = probe(path("j"));
+  ASSERT_TRUE(probed.ok());
+  EXPECT_FALSE(probed->blank);
+  EXPECT_EQ(probed->content, "a remotecopy journal");
 }
 
 } // namespace
