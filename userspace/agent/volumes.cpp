@@ -106,13 +106,12 @@ Status unload(const VolumeSet& set) {
   return {};
 }
 
-// Superblocks and map, see docs/meta-device.md: 64 KiB, then 8 bytes for each region of 1 MiB, 63 regions to
-// a sector of 512 bytes; in blocks of 4 KiB.
+// Superblocks and map, see docs/meta-device.md.
 std::uint64_t meta_bytes_needed(std::uint64_t volume_bytes) {
   constexpr std::uint64_t region_bytes = 1 << 20;
-  constexpr std::uint64_t regions_in_block = 8 * 63;
+  constexpr std::uint64_t regions_in_block = 496;
   const std::uint64_t regions = (volume_bytes + region_bytes - 1) / region_bytes;
-  return (64 << 10) + (regions + regions_in_block - 1) / regions_in_block * 4096;
+  return 16384 + (regions + regions_in_block - 1) / regions_in_block * 4096;
 }
 
 Result<DeviceCheck> check_device(const std::string& what, const std::string& path, DeviceUse use,
