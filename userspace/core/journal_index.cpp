@@ -34,7 +34,7 @@ void JournalIndex::add(std::span<const format::Record> records) {
     case DMRC_FAILED:
       break;
     case DMRC_COPY:
-      if (format::has_data(record))
+      if (format::brings_copy(record))
         add_copy(record.seq, {record.volume, record.sector, record.length / DMRC_SECTOR_BYTES, Era{}});
       break;
     default:

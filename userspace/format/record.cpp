@@ -62,11 +62,11 @@ Status check_header(const Record& record) {
     return corrupt(record, "unknown type " + std::to_string(record.type));
   if (record.seq == 0 || record.stream == 0)
     return corrupt(record, "no seq or no stream");
-  const unsigned known = DMRC_F_FUA | DMRC_F_UNMAP | DMRC_F_COPY_SLOT | DMRC_F_ELIDED;
+  const unsigned known = DMRC_F_FUA | DMRC_F_UNMAP | DMRC_F_COPY_SLOT | DMRC_F_ELIDED | DMRC_F_ZERO;
   if (record.flags & ~known)
     return corrupt(record, "reserved flags " + std::to_string(record.flags));
-  if ((record.flags & DMRC_F_ELIDED) && record.type != DMRC_COPY)
-    return corrupt(record, "elided, but no copy record");
+  if ((record.flags & (DMRC_F_ELIDED | DMRC_F_ZERO)) && record.type != DMRC_COPY)
+    return corrupt(record, "without its data, but no copy record");
   if (record.length % DMRC_SECTOR_BYTES != 0 || record.length > length_max)
     return corrupt(record, "length " + std::to_string(record.length) + " is no number of sectors");
   if (of_group(record) ? record.length != 0 : record.length == 0)
@@ -83,7 +83,7 @@ Status check_data(const Record& record, ByteView data) {
   if (data.size() != data_bytes(record))
     return corrupt(record, std::to_string(data.size()) + " bytes of data, " +
                                std::to_string(data_bytes(record)) + " expected");
-  if (record.flags & DMRC_F_ELIDED)
+  if (record.flags & (DMRC_F_ELIDED | DMRC_F_ZERO))
     return {};
   if (data_crc(record, data) != record.data_crc)
     return corrupt(record, "wrong CRC of the data");
@@ -128,6 +128,8 @@ std::string to_string(const Record& record) {
     text += " tag=" + std::to_string(record.tag);
   if (record.flags & DMRC_F_ELIDED)
     text += " elided";
+  if (record.flags & DMRC_F_ZERO)
+    text += " zero";
   return text;
 }
 

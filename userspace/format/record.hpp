@@ -33,13 +33,20 @@ inline Era era_of(const Record& record) { return Era{record.era}; }
 
 // Do `length` bytes of data follow the record (on the wire) or lie at its data_pos (ring, journal)?
 inline bool has_data(const Record& record) {
-  return record.type == DMRC_WRITE || (record.type == DMRC_COPY && !(record.flags & DMRC_F_ELIDED));
+  return record.type == DMRC_WRITE ||
+         (record.type == DMRC_COPY && !(record.flags & (DMRC_F_ELIDED | DMRC_F_ZERO)));
 }
 inline std::uint32_t data_bytes(const Record& record) { return has_data(record) ? record.length : 0; }
 
+// Is it a copy record that was for this site (its data carried, or known to be zero)?
+inline bool brings_copy(const Record& record) {
+  return record.type == DMRC_COPY && !(record.flags & DMRC_F_ELIDED);
+}
+
 // Does applying the record change the volume?
 inline bool changes_volume(const Record& record) {
-  return has_data(record) || record.type == DMRC_DISCARD || record.type == DMRC_ZEROES;
+  return record.type == DMRC_WRITE || record.type == DMRC_DISCARD || record.type == DMRC_ZEROES ||
+         brings_copy(record);
 }
 
 // Fills data_crc (from the data, which must be data_bytes() long) and header_crc: done once, where the record

@@ -307,6 +307,15 @@ Result<std::shared_ptr<Ring>> attach_ring(const std::string& group, const std::s
   return std::shared_ptr<Ring>(std::move(ring));
 }
 
+namespace {
+
+bool all_zero(ByteView bytes) {
+  return !bytes.empty() && bytes[0] == std::byte{0} &&
+         std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+} // namespace
+
 Result<format::RecordsMessage> take_records(const RingSource& ring, Seq from, std::size_t max_bytes,
                                             std::size_t max_records) {
   format::RecordsMessage message;
@@ -328,8 +337,12 @@ Result<format::RecordsMessage> take_records(const RingSource& ring, Seq from, st
     if (!data)
       return data.error();
     const std::size_t begin = all.size();
-    append_bytes(all, *data);
     taken.flags &= static_cast<std::uint8_t>(~DMRC_F_COPY_SLOT);
+    // Much of a new volume is zero: that is told, not carried.
+    if (taken.type == DMRC_COPY && all_zero(*data))
+      taken.flags |= DMRC_F_ZERO;
+    else
+      append_bytes(all, *data);
     if (taken.type != DMRC_FAILED)
       taken.data_pos = 0;
     format::seal_record(taken, ByteView(all).subspan(begin));
