@@ -268,8 +268,8 @@ std::string Groups::role_text(const std::string& name) {
   return !group ? "" : group->source ? "primary" : group->target ? "secondary" : "";
 }
 
-// Two nodes that both take themselves for the primary: they tell each other their generations. A copy whose pair is not
-// (or not yet) known here is told so, and tries again.
+// Two nodes that both take themselves for the primary: they tell each other their generations. A copy whose
+// pair is not (or not yet) known here is told so, and tries again.
 bool Groups::accept_session(const std::string& name, const std::string& peer, const std::string& role) {
   Group* group = find(name);
   if (!group || !group->source || !group->source->started() || role != "primary")

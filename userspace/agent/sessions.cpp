@@ -82,7 +82,8 @@ void Sessions::reset(const Key& key, const std::string& reason) {
 
 void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parameters) {
   const Key key{text_of(parameters, "group"), peer};
-  if (!sessions_.contains(key) && !key.group.empty() && callbacks_.accept(key.group, peer, text_of(parameters, "role")))
+  if (!sessions_.contains(key) && !key.group.empty() &&
+      callbacks_.accept(key.group, peer, text_of(parameters, "role")))
     want(key.group, peer);
   const auto found = sessions_.find(key);
   if (found == sessions_.end()) {

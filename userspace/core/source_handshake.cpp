@@ -67,7 +67,8 @@ void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
     let_fetch(link);
 }
 
-// The stream has ended, but its rest is still here: a copy that can goes on with it until the next one begins.
+// The stream has ended, but its rest is still here: a copy that can goes on with it until the next one
+// begins.
 void Source::Parts::let_fetch(Link& link) {
   if (link.hold || link.hello->epoch > state.epoch || !size_problem(*link.hello).empty() ||
       !resumable(link, *link.hello))
@@ -113,7 +114,8 @@ void Source::Parts::answer_hello(Link& link) {
 bool Source::Parts::resumable(const Link& link, const format::HelloMessage& hello) const {
   const bool taken_as_contiguous =
       mutated(Mutation::NewStreamContiguous) || (mutated(Mutation::LossDropped) && overflows != 0);
-  if (taken_as_contiguous && hello.stream.value != 0 && hello.stream != ring.stream() && life == Life::Running)
+  if (taken_as_contiguous && hello.stream.value != 0 && hello.stream != ring.stream() &&
+      life == Life::Running)
     return !hello.draft;
   if (hello.stream.value == 0 || hello.stream != ring.stream() || hello.durable > ring.read())
     return false;

@@ -88,16 +88,16 @@ def install_settings(lab) -> None:
     """Certificates made on the first node, settings on all, agents running."""
     names = lab.names
     first = lab[names[0]]
-    first.exec("rcctl ca init --dir /root/ca")
+    first.exec("rcctl ca init --dir /var/lib/ca")
     for name in names:
-        first.exec(f"rcctl ca issue {name} --dir /root/ca")
-    authority = first.read("/root/ca/ca.crt")
+        first.exec(f"rcctl ca issue {name} --dir /var/lib/ca")
+    authority = first.read("/var/lib/ca/ca.crt")
     for name in names:
         node = lab[name]
         node.exec("mkdir -p /etc/remotecopy")
         node.put(authority, "/etc/remotecopy/ca.crt")
-        node.put(first.read(f"/root/ca/{name}.crt"), f"/etc/remotecopy/{name}.crt")
-        node.put(first.read(f"/root/ca/{name}.key"), f"/etc/remotecopy/{name}.key", mode=0o600)
+        node.put(first.read(f"/var/lib/ca/{name}.crt"), f"/etc/remotecopy/{name}.crt")
+        node.put(first.read(f"/var/lib/ca/{name}.key"), f"/etc/remotecopy/{name}.key", mode=0o600)
         settings = (f'node = "{name}"\nsite = "{site_of(name)}"\nlisten = "0.0.0.0:{PORT}"\n'
                     f'certificate = "/etc/remotecopy/{name}.crt"\nkey = "/etc/remotecopy/{name}.key"\n'
                     'ca = "/etc/remotecopy/ca.crt"\n')

@@ -31,9 +31,9 @@ def test_wrong_certificates_and_malformed_frames_have_no_effect(lab):
     pids = {name: agent_pid(lab[name]) for name in ("primary1", "sync1")}
 
     # A certificate of another authority.
-    bad.exec("rcctl ca init --dir /root/other && rcctl ca issue async1 --dir /root/other")
+    bad.exec("rcctl ca init --dir /var/lib/other-ca && rcctl ca issue async1 --dir /var/lib/other-ca")
     for to in pids:
-        assert "refused" in talk(bad, to, "garbage", "/root/other")
+        assert "refused" in talk(bad, to, "garbage", "/var/lib/other-ca")
         events = group.rcctl(to, "events").out
         assert "refused a connection" in events, events
 
