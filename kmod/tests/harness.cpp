@@ -106,11 +106,10 @@ void Writers::run(unsigned index) try {
     uint64_t length = (random() % options_.max_blocks + 1) * kSector;
     uint64_t offset = random() % ((options_.span - length) / kSector + 1) * kSector;
     double begin = now_s();
-    if (options_.zeroes && random() % 8 == 0) {
+    if (options_.discards && random() % 8 == 0) {
       uint64_t range[2] = {offset, length};
-      unsigned long command = random() % 2 ? BLKDISCARD : BLKZEROOUT;
-      if (ioctl(disk_.fd(), command, range))
-        fail_errno(command == BLKDISCARD ? "discard" : "zeroout");
+      if (ioctl(disk_.fd(), BLKDISCARD, range))
+        fail_errno("discard");
     } else {
       for (uint64_t i = 0; i < length / 8; i += 8)
         reinterpret_cast<volatile uint64_t*>(buffer.data())[i] = random();

@@ -59,7 +59,7 @@ public:
     unsigned max_blocks = 16;     // of 512 bytes
     bool scribble = false;        // another thread changes the buffers while they are written
     int pause_us = 0;
-    bool zeroes = false; // some discards and write-zeroes among them
+    bool discards = false; // some among them
     bool fsync = false;  // sometimes
     Agent* pace = nullptr; // wait while its ring is more than half full, so that nothing is lost
     uint64_t seed = 1;

@@ -116,7 +116,8 @@ KT_TEST(completed_before_issued_is_before_in_seq) {
 KT_TEST(killed_agents_lose_nothing) {
   Rig rig("kill");
   uint64_t bytes = rig.sectors * kSector;
-  auto* image = static_cast<uint8_t*>(mmap(nullptr, bytes + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* image = static_cast<uint8_t*>(
+      mmap(nullptr, bytes + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   auto* applied = reinterpret_cast<std::atomic<uint64_t>*>(image + bytes);
   auto* seen = applied + 1;
   { Agent("kill").start(); }

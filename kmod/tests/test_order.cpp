@@ -199,5 +199,6 @@ KT_TEST(module_stays_while_in_use_and_nothing_leaks) {
   for (int i = 0; i < 40; i++)
     round(i);
   uint64_t after = available_kib();
-  check(after + 16 * 1024 > before, "memory went from " + std::to_string(before) + " to " + std::to_string(after) + " KiB");
+  check(after + 16 * 1024 > before,
+        "memory went from " + std::to_string(before) + " to " + std::to_string(after) + " KiB");
 }

@@ -140,8 +140,9 @@ void judge(const std::vector<uint8_t>& stable, const History& h, const Ghost& gh
   auto meta = parse_meta(std::vector<uint8_t>(stable.begin() + kBytes, stable.end()));
   if (!meta)
     return check(ghost.applied == 0, "records were out before a superblock was stored"), void();
-  check(!ghost.marker || meta->ceiling > ghost.marker,
-        "checkpoint " + std::to_string(ghost.marker) + " was put, the stored ceiling is " + std::to_string(meta->ceiling));
+  check(!ghost.marker || meta->ceiling > ghost.marker, "checkpoint " + std::to_string(ghost.marker) +
+                                                           " was put, the stored ceiling is " +
+                                                           std::to_string(meta->ceiling));
   std::vector<bool> unsure(kRegions);
   for (uint64_t s = ghost.applied; s < to && s < h.records.size(); s++)
     if (h.records[s].type == DMRC_WRITE)
@@ -176,7 +177,8 @@ void reload_image(const std::vector<uint8_t>& stable) {
     for (uint64_t s = e.sector; s < e.sector + e.sectors; s += kRegion / kSector)
       said[s * kSector / kRegion] = e.era;
   for (uint64_t r = 0; r < kRegions; r++)
-    check(said[r] == (meta->open(r) ? DMRC_ERA_OPEN : meta->era(r)), "dirty after the cut: region " + std::to_string(r));
+    check(said[r] == (meta->open(r) ? DMRC_ERA_OPEN : meta->era(r)),
+          "dirty after the cut: region " + std::to_string(r));
 }
 
 void power_cuts(int steps, unsigned seed, bool reload) {

@@ -3,8 +3,10 @@
 are told, and a power cut keeps what was flushed and loses other things. All later tests rest on these."""
 
 import hashlib
+import os
 import random
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -57,17 +59,17 @@ def test_files_and_streams_are_binary_safe(lab, tmp_path):
     assert node.exec("cat", stdin=data).stdout == data
     (tmp_path / "file").write_bytes(data)
     (tmp_path / "file").chmod(0o751)
-    node.put(tmp_path / "file", "/root/file")
-    assert node.sh("sha256sum </root/file").split()[0] == hashlib.sha256(data).hexdigest()
-    assert node.sh("stat -c %a /root/file") == "751"
-    node.get("/root/file", tmp_path / "back")
+    node.put(tmp_path / "file", "/srv/file")
+    assert node.sh("sha256sum </srv/file").split()[0] == hashlib.sha256(data).hexdigest()
+    assert node.sh("stat -c %a /srv/file") == "751"
+    node.get("/srv/file", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == data
     tree = tmp_path / "tree" / "deep"
     tree.mkdir(parents=True)
     (tree / "empty").write_bytes(b"")
     (tree / "link").symlink_to("empty")
-    node.put(tmp_path / "tree", "/root/tree")
-    assert node.sh("cd /root/tree && find . | sort") == ".\n./deep\n./deep/empty\n./deep/link"
+    node.put(tmp_path / "tree", "/srv/tree")
+    assert node.sh("cd /srv/tree && find . | sort") == ".\n./deep\n./deep/empty\n./deep/link"
 
 
 def test_many_commands_run_at_once(lab):
@@ -92,6 +94,17 @@ def test_a_host_process_killed_in_mid_transfer_harms_no_later_command(lab):
         session.sock.sendall(channel.HEADER.pack(channel.MAGIC, session.session, channel.STDIN, 60000) + b"x" * 999)
         session.close()                     # as a kill would: half a frame sent
     assert [node.sh(f"echo {i}") for i in range(10)] == [str(i) for i in range(10)]
+
+
+def test_the_serial_console_has_a_shell_of_root(lab):
+    node = lab["primary1"]
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as console:
+        console.settimeout(60)
+        console.connect(os.path.relpath(node.directory / "console.sock"))
+        console.sendall(b"\recho $(id -un)-$((6 * 7))\r")
+        while b"root-42" not in answer:
+            answer += console.recv(4096)
 
 
 def test_a_command_costs_less_than_a_tenth_of_a_second(lab):
@@ -238,7 +251,7 @@ def test_a_power_cut_keeps_all_that_was_flushed_and_loses_some_of_the_rest(lab, 
 def test_a_file_that_was_synced_survives_with_what_was_told_to_the_oracle_others_can_be_lost(lab):
     node = lab["primary1"]
     before = node.oracle_log.stat().st_size
-    node.exec("echo kept >/root/synced && sync -f /root/synced && echo lost >/root/unsynced")
+    node.exec("echo kept >/srv/synced && sync -f /srv/synced && echo lost >/srv/unsynced")
     job = node.spawn("exec >/dev/virtio-ports/org.remotecopy.oracle; i=0; "
                      "while :; do i=$((i+1)); echo line $i; done")
     while node.oracle_log.stat().st_size < before + 5000:
@@ -249,8 +262,8 @@ def test_a_file_that_was_synced_survives_with_what_was_told_to_the_oracle_others
     assert lines == [f"line {i + 1}" for i in range(len(lines))] and len(lines) > 500
     assert "Startup finished" in node.journal_text()
     node.start()
-    assert node.sh("cat /root/synced") == "kept"
-    assert node.exec("test -s /root/unsynced", check=False).code != 0
+    assert node.sh("cat /srv/synced") == "kept"
+    assert node.exec("test -s /srv/unsynced", check=False).code != 0
 
 
 def test_the_recorded_writes_are_all_writes(lab):
@@ -273,9 +286,9 @@ def test_the_recorded_writes_are_all_writes(lab):
 
 def test_an_orderly_shutdown_loses_nothing(lab):
     node = lab["primary1"]
-    node.exec("echo unsynced >/root/last")
+    node.exec("echo unsynced >/srv/last")
     node.reboot()
-    assert node.sh("cat /root/last") == "unsynced"
+    assert node.sh("cat /srv/last") == "unsynced"
 
 
 # Judgement
