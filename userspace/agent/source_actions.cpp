@@ -202,6 +202,13 @@ void SourceRuntime::send_from_spill(const source::SendRecords& action) {
 
 bool SourceRuntime::execute(source::SendMessage& action) {
   const auto* info = link_of(action.link);
+  // The deadline that this answer stands for was handed over just before. If it came too late, the kernel is
+  // alone, and the copy must not take itself for current any longer.
+  if (std::holds_alternative<format::ChallengeAnswerMessage>(action.message) && ring_) {
+    const auto state = ring_->state();
+    if (!state || (state->state & DMRC_STATE_ALONE))
+      return true; // the next report of progress tells the core
+  }
   if (io::Link* link = info ? services_.peers.link(info->peer) : nullptr)
     link->send(format::FrameType::Message, channel_, format::encode_message(action.message));
   return true;

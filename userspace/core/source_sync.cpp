@@ -146,6 +146,10 @@ void Source::Parts::answer_challenge(Link& link, const format::ChallengeMessage&
     note(4, link.config.peer + ": its lease is longer than the configured wait; not answered");
     return;
   }
+  // The kernel may be alone already, without its word having come: an answer now would let the copy call
+  // itself current without the writes that completed since.
+  if (sync.deadline_ns != 0 && now.boot_ns >= sync.deadline_ns)
+    return;
   sync.deadline_ns =
       std::max(sync.deadline_ns, now.boot_ns + message.lease_ns + margin_for(message.lease_ns));
   out.push_back(
