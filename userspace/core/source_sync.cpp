@@ -148,7 +148,7 @@ void Source::Parts::answer_challenge(Link& link, const format::ChallengeMessage&
   }
   // The kernel may be alone already, without its word having come: an answer now would let the copy call
   // itself current without the writes that completed since.
-  if (sync.deadline_ns != 0 && now.boot_ns >= sync.deadline_ns)
+  if (sync.phase == Phase::Current && sync.deadline_ns != 0 && now.boot_ns >= sync.deadline_ns)
     return;
   sync.deadline_ns =
       std::max(sync.deadline_ns, now.boot_ns + message.lease_ns + margin_for(message.lease_ns));
