@@ -104,8 +104,7 @@ std::string invalid(const Json& schema, const Json& value, const std::string& pa
   return "";
 }
 
-const std::filesystem::path schema_file =
-    std::filesystem::path(__FILE__).parent_path() / "../../../../docs/schema/status-1.json";
+const std::filesystem::path schema_file = RC_SOURCE_DIR "/docs/schema/status-1.json";
 
 } // namespace
 
