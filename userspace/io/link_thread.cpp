@@ -114,7 +114,9 @@ Status LinkThread::turn() {
                  "nothing heard from " + connection_->peer() + " for " +
                      std::to_string(options_.dead_after_ms) + " ms",
                  "check the network between the nodes"};
-  const bool more_out = out_at_ < out_.size() && write_wants_ == Wants::Nothing;
+  // A queue that was not empty when it was looked at wakes nobody when it grows: it must be looked at again.
+  const bool all_written = out_at_ == out_.size();
+  const bool more_out = all_written ? more_queued_ : write_wants_ == Wants::Nothing;
   const bool more_in = !reading_paused() && connection_->has_buffered() && read_wants_ == Wants::Nothing;
   short events = 0;
   if (!reading_paused())
@@ -169,6 +171,7 @@ Status LinkThread::fill() {
           queue_.pop_front();
         }
       empty = queue_.empty();
+      more_queued_ = !empty;
     }
     if (!batch.empty() || (out_at_ == out_.size() && !out_.empty())) {
       out_.clear();

@@ -70,6 +70,7 @@ private:
   // The thread's own.
   Bytes out_; // encoded, partly written
   std::size_t out_at_ = 0;
+  bool more_queued_ = false; // when the queue was last looked at
   std::uint64_t next_number_ = 1;
   TlsConnection::Wants write_wants_ = TlsConnection::Wants::Nothing;
   TlsConnection::Wants read_wants_ = TlsConnection::Wants::Nothing;
