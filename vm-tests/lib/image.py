@@ -122,7 +122,17 @@ def _build(directory: Path, packages: list[str], flavour: str, sources: str) -> 
         shutil.rmtree(directory, ignore_errors=True)
         work.rename(directory)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work)
+
+
+def _remove(work: Path) -> None:
+    """What a bootstrap left. One that was killed leaves mounts of this host's own file systems below: never delete
+    through them."""
+    below = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()
+             if line.split()[1].startswith(f"{work}/")]
+    for mount in sorted(below, reverse=True):
+        subprocess.run(["umount", "--lazy", mount], check=False)
+    subprocess.run(["rm", "-rf", "--one-file-system", str(work)], check=False)
 
 
 def _bootstrap(work: Path, packages: list[str], flavour: str, sources: str) -> str:
