@@ -19,7 +19,7 @@ while :; do
     echo "insert into commits values ($n) returning n;" >&"${psql[1]}"
     read -r answer <&"${psql[0]}"
     [ "$answer" = "$n" ]
-    echo "commit $n" >&9
+    echo "commit $n $EPOCHREALTIME" >&9
 done
 """
 
@@ -45,13 +45,23 @@ class Database:
         self.node.put(COMMITS.encode(), "/tmp/commits")
         self.job = self.node.spawn(f"exec bash /tmp/commits {sites.ORACLE_PORT}")
 
-    def acknowledged(self) -> int:
-        """The highest commit that the client was told of."""
+    def commits(self) -> dict[int, float]:
+        """Each commit that the client was told of, and when (the primary's clock, seconds)."""
         if not self.log.exists():
-            return 0
+            return {}
         lines = self.log.read_bytes()[self.offset:].split(b"\n")[:-1]
-        numbers = [int(line.split()[1]) for line in lines if line.startswith(b"commit ")]
-        return max(numbers, default=0)
+        words = [line.split() for line in lines if line.startswith(b"commit ")]
+        return {int(n): float(at.replace(b",", b".")) for _, n, at in words}
+
+    def acknowledged(self) -> int:
+        """The highest of them."""
+        return max(self.commits(), default=0)
+
+    def rpo_s(self, held: int) -> float:
+        """A copy holds commits 1..held: the time from the last of them that was acknowledged to the last one of all."""
+        commits = self.commits()
+        newest = max(commits)
+        return max(0.0, commits[newest] - commits[min(held, newest)]) if held else commits[newest] - commits[min(commits)]
 
 
 def recover(node) -> int:
