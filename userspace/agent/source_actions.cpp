@@ -294,8 +294,10 @@ bool SourceRuntime::execute(source::PutEndOfCopying& action) {
 // Another site took over. This primary must not serve hosts any more: its volumes become secondary, what its
 // hosts wrote since is a lost branch that stays on the disks until a command resolves it.
 bool SourceRuntime::execute(source::StaleGeneration& action) {
-  fail("another site took over: " + action.reason,
-       "this node's later writes are a lost branch; its volumes refuse hosts until a command decides");
+  services_.context.events.add(
+      control::Severity::Error, control::EventKind::Change, "group " + row_.name, row_.name,
+      "another site took over: " + action.reason,
+      "this node's later writes are a lost branch; its volumes refuse hosts until a command decides");
   services_.context.in_background(
       [set = volumes_] {
         const auto state = loaded(set);

@@ -6,6 +6,8 @@
 #include "core/mutation.hpp"
 #include "core/source_parts.hpp"
 
+#include <algorithm>
+
 #include <type_traits>
 
 namespace rc::core {
@@ -45,6 +47,16 @@ void Source::Parts::on_message(const MessageArrived& event) {
              event.message);
 }
 
+// Somebody holds a copy and knows no newer generation. Where there is a sync site, it is the one that most
+// likely took over: the word of another site does not do without its word.
+bool Source::Parts::vouched_for() const {
+  if (const Link* nearest = sync_link(); nearest && !nearest->hello)
+    return false;
+  return std::any_of(links.begin(), links.end(), [](const auto& entry) {
+    return entry.second.hello && !entry.second.hello->position.lineage.empty();
+  });
+}
+
 void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
   if (link.talk != LinkTalk::Up)
     return refuse(link, "greeted twice", "check the versions of both agents");
@@ -59,8 +71,8 @@ void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
   }
   if (link.config.mode == LinkMode::Sync && (!hello.current || hello.closed))
     copy_is_not_current();
-  if (life == Life::Unconfirmed && !hello.position.lineage.empty())
-    confirm(link.config.peer + " holds a copy and knows no newer generation");
+  if (life == Life::Unconfirmed && vouched_for())
+    confirm("the copies that answer know no newer generation");
   if (life == Life::Running)
     answer_hello(link);
   else if (life == Life::Lost)

@@ -253,6 +253,7 @@ struct Source::Parts {
   // source_sync.cpp
   Link* sync_link();
   const Link* sync_link() const;
+  bool vouched_for() const;
   bool gated(const Link& link) const;
   void tick_sync();
   void begin_waiting(Link& link);
