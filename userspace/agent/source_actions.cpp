@@ -247,20 +247,7 @@ bool SourceRuntime::execute(source::TrimSpill& action) {
 
 bool SourceRuntime::execute(source::ReckonDirty& action) {
   services_.context.in_background(
-      [ring = ring_, set = volumes_, action]() -> Result<std::vector<format::Extent>> {
-        std::vector<format::Extent> all;
-        for (const auto& volume : set.volumes) {
-          const auto number = static_cast<VolumeNumber>(volume.number);
-          auto dirty = ring->dirty(number, action.since);
-          if (!dirty)
-            return dirty.error();
-          for (auto& extent : *dirty) {
-            extent.volume = number;
-            all.push_back(extent);
-          }
-        }
-        return all;
-      },
+      [ring = ring_, set = volumes_, since = action.since] { return dirty_extents(*ring, set, since); },
       [this, self = shared_from_this(), action](Result<std::vector<format::Extent>> dirty) {
         if (dirty)
           step(source::Reckoned{action.link, action.ticket, std::move(*dirty)});

@@ -15,16 +15,6 @@ constexpr std::size_t read_records = 4096;
 constexpr int reads_in_a_row = 8; // then other work of the loop has its turn
 constexpr std::uint32_t wake_records = 64;
 
-std::vector<std::uint64_t> sectors_by_number(const VolumeSet& set) {
-  std::vector<std::uint64_t> sectors;
-  for (const auto& volume : set.volumes) {
-    if (sectors.size() <= volume.number)
-      sectors.resize(volume.number + 1);
-    sectors[volume.number] = volume.bytes / 512;
-  }
-  return sectors;
-}
-
 } // namespace
 
 SourceRuntime::SourceRuntime(RuntimeServices services, io::GroupRow row, VolumeSet volumes,

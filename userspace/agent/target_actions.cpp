@@ -79,19 +79,7 @@ bool TargetRuntime::execute(target::ApplyRecords& action) {
 
 bool TargetRuntime::execute(target::ReckonOwnDirty& action) {
   services_.context.in_background(
-      [ring = ring_, set = volumes_, action]() -> Result<std::vector<format::Extent>> {
-        std::vector<format::Extent> all;
-        for (const auto& volume : set.volumes) {
-          auto dirty = ring->dirty(static_cast<VolumeNumber>(volume.number), action.since);
-          if (!dirty)
-            return dirty.error();
-          for (auto& extent : *dirty) {
-            extent.volume = static_cast<VolumeNumber>(volume.number);
-            all.push_back(extent);
-          }
-        }
-        return all;
-      },
+      [ring = ring_, set = volumes_, since = action.since] { return dirty_extents(*ring, set, since); },
       [this, self = shared_from_this(), action](Result<std::vector<format::Extent>> dirty) {
         if (dirty)
           step(target::OwnDirty{action.ticket, std::move(*dirty)});

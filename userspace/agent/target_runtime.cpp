@@ -8,20 +8,6 @@
 #include "io/block_device.hpp"
 
 namespace rc::agent {
-namespace {
-
-std::vector<std::uint64_t> sectors_by_number(const VolumeSet& set) {
-  std::vector<std::uint64_t> sectors;
-  for (const auto& volume : set.volumes) {
-    if (sectors.size() <= volume.number)
-      sectors.resize(volume.number + 1);
-    sectors[volume.number] = volume.bytes / 512;
-  }
-  return sectors;
-}
-
-} // namespace
-
 TargetRuntime::TargetRuntime(RuntimeServices services, io::GroupRow row, VolumeSet volumes, io::PairRow pair)
     : services_(std::move(services)), row_(std::move(row)), volumes_(std::move(volumes)),
       pair_(std::move(pair)), actions_([this](core::target::Action& action) { return execute(action); }),

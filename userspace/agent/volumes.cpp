@@ -63,6 +63,32 @@ Status load(const VolumeSet& set, const std::string& role, std::uint64_t generat
 
 } // namespace
 
+std::vector<std::uint64_t> sectors_by_number(const VolumeSet& set) {
+  std::vector<std::uint64_t> sectors;
+  for (const auto& volume : set.volumes) {
+    if (sectors.size() <= volume.number)
+      sectors.resize(volume.number + 1);
+    sectors[volume.number] = volume.bytes / sector_bytes;
+  }
+  return sectors;
+}
+
+Result<std::vector<format::Extent>> dirty_extents(io::VolumeControl& control, const VolumeSet& set,
+                                                  Era since) {
+  std::vector<format::Extent> all;
+  for (const auto& volume : set.volumes) {
+    const auto number = static_cast<VolumeNumber>(volume.number);
+    auto dirty = control.dirty(number, since);
+    if (!dirty)
+      return dirty.error();
+    for (auto& extent : *dirty) {
+      extent.volume = number;
+      all.push_back(extent);
+    }
+  }
+  return all;
+}
+
 std::string dm_name(const std::string& group, const std::string& volume) { return group + "-" + volume; }
 
 Result<Loaded> loaded(const VolumeSet& set) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "io/inventory.hpp"
+#include "io/volume_control.hpp"
 
 #include <string>
 #include <vector>
@@ -16,6 +17,12 @@ struct VolumeSet {
   std::uint32_t ring_mib = 0;
   std::vector<io::VolumeRow> volumes; // of this node
 };
+
+std::vector<std::uint64_t> sectors_by_number(const VolumeSet& set); // 0: no volume of that number
+
+// All volumes' extents that are open or newer than `since`. Blocks.
+Result<std::vector<format::Extent>> dirty_extents(io::VolumeControl& control, const VolumeSet& set,
+                                                  Era since);
 
 std::string dm_name(const std::string& group, const std::string& volume); // "GROUP-VOLUME"
 
