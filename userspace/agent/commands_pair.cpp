@@ -3,6 +3,7 @@
 #include "agent/commands.hpp"
 #include "agent/forward.hpp"
 #include "agent/journal_setup.hpp"
+#include "base/log.hpp"
 
 #include <algorithm>
 
@@ -293,13 +294,21 @@ void Commands::copy_prepared(const CopyPrepareRequest& request, Reply<ChangeRepl
   if (const auto topology = context_.inventory.load())
     for (const auto& old : topology->pairs)
       if (old.group == request.group && old.target == pair.target && old.source != pair.source)
-        (void)context_.inventory.remove_pair(old.group, old.source, old.target);
+        if (const auto removed = context_.inventory.remove_pair(old.group, old.source, old.target);
+            !removed) {
+          reply(removed.error());
+          return;
+        }
   const auto outcome = context_.inventory.put(pair);
   if (!outcome) {
     reply(outcome.error());
     return;
   }
-  (void)context_.inventory.set_role(request.group, Role::Secondary, request.source, 0);
+  if (const Status stored = context_.inventory.set_role(request.group, Role::Secondary, request.source, 0);
+      !stored) {
+    reply(stored.error());
+    return;
+  }
   answer.outcome = *outcome;
   if (groups_.runs(request.group))
     groups_.rows_changed(request.group);
@@ -442,7 +451,10 @@ void Commands::pair_action(const PairActionRequest& request, Reply<ChangeReply> 
                   if (const auto rows = context_.inventory.load())
                     for (const auto& volume : rows->volumes)
                       if (volume.group == pair.group && volume.node == pair.target)
-                        (void)context_.inventory.remove_volume(volume.group, volume.node, volume.name);
+                        if (const auto removed =
+                                context_.inventory.remove_volume(volume.group, volume.node, volume.name);
+                            !removed)
+                          log::error("inventory: " + removed.error().text());
                   finish(told ? "deleted" : "deleted here only: node " + pair.target + " was not told");
                 });
     return;

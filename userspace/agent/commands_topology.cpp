@@ -4,6 +4,7 @@
 #include "agent/commands.hpp"
 #include "agent/forward.hpp"
 #include "agent/journal_setup.hpp"
+#include "base/log.hpp"
 
 namespace rc::agent {
 
@@ -214,21 +215,23 @@ void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeRep
         with_it.volumes.push_back(row);
         const auto lineage = groups_.lineage(request.group);
         const std::uint64_t generation = lineage.empty() ? 1 : lineage.back().generation;
-        context_.in_background([with_it, generation] { return load_primary(with_it, generation); },
-                               [this, row, object, answer, reply](const Status& loaded) {
-                                 if (!loaded) {
-                                   // Not created: what can't be loaded must not stand in the way at the next
-                                   // boot.
-                                   (void)context_.inventory.remove_volume(row.group, row.node, row.name);
-                                   reply(loaded.error());
-                                   return;
-                                 }
-                                 context_.events.add(Severity::Notice, EventKind::Create, object, row.group,
-                                                     answer.what);
-                                 groups_.rows_changed(row.group);
-                                 board_.changed();
-                                 reply(answer);
-                               });
+        context_.in_background(
+            [with_it, generation] { return load_primary(with_it, generation); },
+            [this, row, object, answer, reply](const Status& loaded) {
+              if (!loaded) {
+                // Not created: what can't be loaded must not stand in the way at the next
+                // boot.
+                if (const auto removed = context_.inventory.remove_volume(row.group, row.node, row.name);
+                    !removed)
+                  log::error("inventory: " + removed.error().text());
+                reply(loaded.error());
+                return;
+              }
+              context_.events.add(Severity::Notice, EventKind::Create, object, row.group, answer.what);
+              groups_.rows_changed(row.group);
+              board_.changed();
+              reply(answer);
+            });
       });
 }
 

@@ -123,6 +123,23 @@ TEST(Source, AStartingPrimaryLoadsNothingBeforeItIsConfirmed) {
   EXPECT_TRUE(of<StoreState>(confirmed)[0].state.confirmed) << "stored before the volumes are loaded";
 }
 
+TEST(Source, TheWordOfAnAsyncSiteDoesNotDoWithoutThatOfTheSyncSite) {
+  Primary primary(LinkMode::Async, 8 << 20, false);
+  LinkConfig nearest;
+  nearest.link = 1;
+  nearest.peer = nearest.site = "metro";
+  nearest.mode = LinkMode::Sync;
+  primary.step(LinkAdded{nearest});
+  primary.step(LinkUp{0});
+  primary.say(primary.hello(0, false));
+  EXPECT_EQ(primary.source->status(at_ms(0)).state, "waiting for confirmation")
+      << "the sync site may have taken over without the async one having heard of it";
+  primary.step(LinkUp{1});
+  const Actions confirmed = primary.step(MessageArrived{1, primary.hello(0, false)});
+  ASSERT_FALSE(of<StoreState>(confirmed).empty());
+  EXPECT_TRUE(of<StoreState>(confirmed)[0].state.confirmed);
+}
+
 TEST(Source, ANewerGenerationAnywhereStopsIt) {
   Primary primary;
   primary.step(LinkUp{0});
