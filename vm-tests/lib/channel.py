@@ -3,9 +3,13 @@
 
 Frames both ways: "RCX1", session (u64, random), kind (u8), length (u32), body (at most 64 KiB), little endian.
     host:  HELLO {argv, cwd, env} . STDIN* EOF . SIGNAL n       guest: OUT* ERR* then EXIT code or FAIL text
+    host:  PING                                                 guest: PONG
 A VM has several such ports; a port carries one command at a time. Ports are shared by all processes of the host
 through locks on files beside the sockets. The lock file also says if the last session was ended in order: if not,
-padding is sent first, so that a half frame of a killed client cannot swallow the next request.
+padding is sent first, so that a half frame of a killed client cannot swallow the next request, and a PING must be
+answered before the port is used: QEMU tells the guest of a new connection through a queue of 32 buffers and drops the
+news when it is full, as it is after many connections in a row; the guest then takes the host for away and answers
+nothing until it hears of a later connection.
 Invariant: a command runs no longer than its session. Closing a session kills the process group of its command; if this
 process is killed itself, the guest does so after seconds or at the next session on the port."""
 
@@ -26,8 +30,9 @@ from .paths import LabError
 PORTS = 8
 HEADER = struct.Struct("<4sQBI")
 MAGIC = b"RCX1"
-HELLO, STDIN, EOF, SIGNAL, OUT, ERR, EXIT, FAIL = range(1, 9)
+HELLO, STDIN, EOF, SIGNAL, OUT, ERR, EXIT, FAIL, PING, PONG = range(1, 11)
 BODY_MAX = 65536
+PONG_S = 2
 
 
 class GuestGone(LabError):
@@ -86,7 +91,11 @@ class Session:
                     os.close(lock)
                     continue
                 self.lock = lock
-                self._open_port(port)
+                if os.pread(lock, 1, 0) == b"1":
+                    self._clear_port(port)
+                else:
+                    self._open_port(port)
+                os.pwrite(lock, b"1", 0)
                 return
             if self.deadline and time.monotonic() > self.deadline:
                 raise CommandTimeout(f"all {PORTS} command ports are busy; could not run: {describe(self.command)}")
@@ -99,10 +108,31 @@ class Session:
             self.sock.connect(f"/proc/self/fd/{self.directory}/exec{port}.sock")
         except OSError as error:
             raise GuestGone(f"the VM does not run ({error.strerror})") from None
-        clean = os.pread(self.lock, 1, 0) != b"1"
-        os.pwrite(self.lock, b"1", 0)
-        if not clean:
-            self.sock.sendall(bytes(HEADER.size + BODY_MAX))
+
+    def _clear_port(self, port: int) -> None:
+        """The last session here was cut: end its half frame, and connect until the guest answers."""
+        self.session = secrets.randbits(64)
+        request = bytes(HEADER.size + BODY_MAX) + HEADER.pack(MAGIC, self.session, PING, 0)
+        while True:
+            self._open_port(port)
+            self.sock.settimeout(PONG_S)
+            try:
+                self.sock.sendall(request)
+                while self._parse() is None:
+                    data = self.sock.recv(1 << 18)
+                    if not data:
+                        raise GuestGone(f"the VM ended before: {describe(self.command)}")
+                    self.inbox += data
+                self.sock.settimeout(None)
+                return
+            except TimeoutError:
+                self.sock.close()
+                self.inbox.clear()
+            except OSError as error:
+                raise GuestGone(f"the VM ended before: {describe(self.command)} ({error.strerror})") from None
+            if self.deadline and time.monotonic() > self.deadline:
+                raise CommandTimeout(f"the guest does not answer on port {port}; could not run: "
+                                     f"{describe(self.command)}")
 
     def _send(self, kind: int, body: bytes = b"") -> None:
         with self.sending:
