@@ -231,7 +231,8 @@ bool SourceRuntime::execute(source::SpillRecords& action) {
               : Result<format::RecordsMessage>(Error{ErrorCode::Failed, "the ring is not attached", ""});
     const Status done = chunk ? journal_->append(*chunk) : Status(chunk.error());
     if (!done) {
-      step_later(source::SpillFailed{done.error().text()});
+      step_later(
+          source::SpillFailed{.error = done.error().text(), .full = done.error().code == ErrorCode::Full});
       return true;
     }
     next = chunk->records.back().seq + 1;

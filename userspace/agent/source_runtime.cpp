@@ -130,7 +130,7 @@ void SourceRuntime::spill_durable(StreamId stream, Seq durable) {
 void SourceRuntime::journal_failed(const Error& error) {
   fail("the journal of group " + row_.name + " failed: " + error.text(),
        "replace the journal's device, then restart rcagent");
-  step(core::source::SpillFailed{error.text()});
+  step(core::source::SpillFailed{.error = error.text()});
 }
 
 // ---- ring

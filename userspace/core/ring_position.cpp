@@ -43,12 +43,31 @@ void RingPosition::set_freed(Seq freed) {
   freed_ = freed;
 }
 
-double RingPosition::used() const {
+double RingPosition::used() const { return used_after(freed_); }
+
+double RingPosition::used_after(Seq seq) const {
   if (data_bytes_ == 0)
     return 0;
-  const double data = static_cast<double>(used_bytes()) / static_cast<double>(data_bytes_);
-  const double slots = static_cast<double>(read_ - freed_) / static_cast<double>(slots_);
+  RC_ASSERT(knows(seq));
+  const double data =
+      static_cast<double>(total(read_).ring - total(seq).ring) / static_cast<double>(data_bytes_);
+  const double slots = static_cast<double>(read_ - seq) / static_cast<double>(slots_);
   return std::max(data, slots);
+}
+
+Seq RingPosition::keeping(double part, Seq limit) const {
+  const auto small_enough = [&](Seq seq) {
+    return used_after(seq) <= part && total(seq).copies == total(limit).copies;
+  };
+  if (freed_ >= limit || small_enough(freed_))
+    return freed_;
+  Seq low = freed_; // leaves too much
+  Seq high = limit;
+  while (high - low > 1) {
+    const Seq middle = low + (high - low) / 2;
+    (small_enough(middle) ? high : low) = middle;
+  }
+  return high;
 }
 
 std::uint64_t RingPosition::bytes(Seq after, Seq through, bool copies) const {

@@ -25,7 +25,11 @@ public:
   Seq freed() const { return freed_; }
   std::uint64_t data_bytes() const { return data_bytes_; }
   std::uint64_t used_bytes() const { return total(read_).ring - total(freed_).ring; } // of the data ring
-  double used() const; // 0..1, of the fuller of control and data ring
+  double used() const;              // 0..1, of the fuller of control and data ring
+  double used_after(Seq seq) const; // the part of it that the records (seq, read()] take; seq is known
+  // The first seq in [freed(), limit] after which the records use at most `part` of the ring, and none up to
+  // the limit is a copy (copy slots are few).
+  Seq keeping(double part, Seq limit) const;
   std::uint64_t copies_held() const { return total(read_).copies - total(freed_).copies; }
 
   // Totals are known for seq in [oldest_known(), read()].

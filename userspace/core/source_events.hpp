@@ -138,7 +138,8 @@ struct SpillDurable {
   std::uint64_t capacity_slots = 0;
 };
 struct SpillFailed {
-  std::string error; // in words; `Full` counts as failed too
+  std::string error; // in words
+  bool full = false; // no room: the journal itself is sound
 };
 
 // After SendRecords with from == Spill: what was really read and queued (at most max_bytes, at least one

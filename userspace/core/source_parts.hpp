@@ -99,6 +99,8 @@ struct Link {
   bool connected() const { return talk != LinkTalk::Down && talk != LinkTalk::Closed; }
 };
 
+constexpr double keep_spilled = 0.375; // of the ring: what stays in it of what is spilled
+
 struct Spill {
   bool usable = false;
   bool active = false; // takes everything that is read
@@ -107,6 +109,7 @@ struct Spill {
   Seq first = 0;
   Seq appended = 0;
   Seq durable = 0;
+  Seq refused_through = 0; // of `stream`: asked when the journal had no room
   JournalSpace space;
 };
 
@@ -212,6 +215,7 @@ struct Source::Parts {
 
   // source_spill.cpp
   void control_spill();
+  bool can_spill() const;
   void begin_spill();
   void append_spill();
   void on_spill_durable(const source::SpillDurable& event);

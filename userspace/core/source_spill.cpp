@@ -12,11 +12,15 @@ using namespace source;
 
 namespace {
 constexpr double spill_above = 0.5; // of the ring
-constexpr double enough_below = 0.25;
+constexpr double near_below = 0.25; // less than what stays of the spilled in the ring
+static_assert(near_below < keep_spilled && keep_spilled < spill_above);
 constexpr double suspend_above = 0.85;    // when nothing can be spilled
 constexpr double suspend_settling = 0.95; // ... and the links have had no time to greet since this start
 constexpr std::uint64_t settling_ns = 3 * second;
 constexpr double spill_full = 0.9;
+constexpr const char* journal_full = "journal full: the link lags more than this node's journal holds";
+constexpr const char* larger_journal =
+    "resumes by itself with a delta; a larger journal bridges longer interruptions";
 } // namespace
 
 Link* Source::Parts::slowest() {
@@ -38,7 +42,7 @@ void Source::Parts::control_spill() {
   Link* slow = slowest();
   if (spill.kept && spill.stream == ring.stream()) {
     const Seq needed = slow ? slow->durable : ring.read();
-    if (!spill.active && needed >= spill.appended) {
+    if (!spill.active && needed >= spill.appended && spill.durable == spill.appended) {
       out.push_back(TrimSpill{spill.stream, spill.appended});
       spill.kept = false;
     } else if (needed > spill.first + 1024 && now.boot_ns >= spill_trim_ns && needed < spill.durable) {
@@ -50,15 +54,13 @@ void Source::Parts::control_spill() {
   const double used = ring.used();
   const bool settling = now.boot_ns - attached_ns < settling_ns;
   if (spill.active) {
-    const bool near = !slow || (ring.knows(slow->durable) && slow->durable >= ring.freed());
-    const bool lag_small =
-        !slow || (near && static_cast<double>(ring.bytes(slow->durable, ring.read(), true)) <
-                              enough_below * static_cast<double>(ring.data_bytes()));
-    if (used < enough_below && lag_small)
+    const bool near = !slow || (slow->durable >= ring.freed() && ring.knows(slow->durable) &&
+                                ring.used_after(slow->durable) < near_below);
+    if (near)
       spill.active = false; // what it holds stays until no link needs it
     else
       append_spill();
-  } else if (used > spill_above && slow && slow->durable <= ring.freed() && spill.usable &&
+  } else if (used > spill_above && slow && slow->durable <= ring.freed() && can_spill() &&
              life == Life::Running) {
     begin_spill();
   }
@@ -69,15 +71,22 @@ void Source::Parts::control_spill() {
       (part(spill.space.used_bytes, spill.space.capacity_bytes) > spill_full ||
        part(spill.space.used_slots, spill.space.capacity_slots) > spill_full) &&
       spill.first <= slow->durable + 1 && slow->durable < spill.durable) {
-    suspend(*slow, PairState::Suspended, "journal full: the link lags more than this node's journal holds",
-            "resumes by itself with a delta; a larger journal bridges longer interruptions");
+    suspend(*slow, PairState::Suspended, journal_full, larger_journal);
     spill.space.used_bytes = spill.space.used_slots = 0; // the next report counts
-  } else if (!spill.active && life == Life::Running && used > (settling ? suspend_settling : suspend_above) &&
-             slow && slow->durable <= ring.freed() && ring.written() > ring.freed()) {
+  } else if (life == Life::Running && used > (settling ? suspend_settling : suspend_above) && slow &&
+             slow->durable <= ring.freed() && ring.written() > ring.freed()) {
     suspend(*slow, PairState::Suspended,
-            "overflow: the link lags more than the ring holds and nothing can be spilled",
-            "resumes by itself with a delta; a larger ring or a journal helps");
+            spill.active ? "overflow: the journal takes what is spilled more slowly than hosts write"
+                         : "overflow: the link lags more than the ring holds and nothing can be spilled",
+            "resumes by itself with a delta; a larger ring or a faster journal helps");
   }
+}
+
+// After a refusal for want of room not before all that was asked is freed: a late report about it must not be
+// taken for one about the new stretch.
+bool Source::Parts::can_spill() const {
+  return spill.usable &&
+         (spill.stream != ring.stream() || spill.kept || ring.freed() >= spill.refused_through);
 }
 
 void Source::Parts::begin_spill() {
@@ -116,14 +125,24 @@ void Source::Parts::on_spill_durable(const SpillDurable& event) {
 }
 
 void Source::Parts::on_spill_failed(const SpillFailed& event) {
-  note(3, "the journal failed, nothing can be spilled: " + event.error);
-  spill.usable = false;
   spill.active = false;
   spill.kept = false;
-  for (auto& [slot, link] : links)
-    if (link.attached && link.durable < ring.freed())
+  spill.refused_through = spill.appended;
+  if (event.full) {
+    note(4, "no room in the journal to spill: " + event.error);
+  } else {
+    note(3, "the journal failed, nothing can be spilled: " + event.error);
+    spill.usable = false;
+  }
+  for (auto& [slot, link] : links) {
+    if (!link.attached || link.durable >= ring.freed())
+      continue; // the ring has all it needs
+    if (event.full)
+      suspend(link, PairState::Suspended, journal_full, larger_journal);
+    else
       suspend(link, PairState::Failed, "the journal with what the link still needed failed: " + event.error,
               "replace the journal's disk; the link resumes with a delta");
+  }
 }
 
 void Source::Parts::suspend(Link& link, PairState to, std::string reason, std::string next_action) {

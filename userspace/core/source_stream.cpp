@@ -96,11 +96,17 @@ void Source::Parts::drain_lost() {
 
 void Source::Parts::free_ring() {
   Seq least = std::min(ring.written(), ring.read());
+  // Of what is spilled the newest stays in the ring for a link that is catching up: once it got there it is
+  // served from the ring again, and the spilling ends. For a link that is away all of it is freed.
+  const bool any_spilled = spill.kept && spill.stream == ring.stream() && spill.durable > ring.freed();
+  const Seq spilled_and_old = any_spilled ? ring.keeping(keep_spilled, std::min(spill.durable, least)) : 0;
   for (const auto& [slot, link] : links) {
     if (!link.attached)
       continue;
-    const bool spilled = spill.kept && spill.stream == ring.stream() && spill.first <= link.durable + 1;
-    least = std::min(least, std::max(link.durable, spilled ? spill.durable : 0));
+    Seq needless = link.durable;
+    if (spill.kept && spill.stream == ring.stream() && spill.first <= link.durable + 1)
+      needless = std::max(needless, link.streaming() ? spilled_and_old : spill.durable);
+    least = std::min(least, needless);
   }
   if (least <= ring.freed())
     return;

@@ -284,7 +284,7 @@ void SourceAgent::act(const SpillRecords& action) {
     return;
   }
   host_.count("spill full");
-  host_.agent_later(10 * us, [this] { step(SpillFailed{"the spill is full"}); });
+  host_.agent_later(10 * us, [this] { step(SpillFailed{.error = "the spill is full", .full = true}); });
 }
 
 void SourceAgent::act(const TrimSpill& action) {

@@ -68,5 +68,28 @@ TEST(RingPositionDeath, AGapIsAProgrammersError) {
   EXPECT_DEATH(ring.add(std::vector{write(2)}), "read_");
 }
 
+TEST(RingPosition, KeepsTheNewestPartOfTheRing) {
+  RingPosition ring;
+  ring.attach(test_stream, 0, 8 * one, 64);
+  ring.add(std::vector{write(1), write(2), record(DMRC_MARKER, 3), write(4), write(5), write(6)});
+  ring.set_written(6);
+  EXPECT_EQ(ring.keeping(1.0, 6), 0U) << "all of it";
+  EXPECT_EQ(ring.keeping(0.375, 6), 2U) << "three of eight writes; the marker takes next to nothing";
+  EXPECT_EQ(ring.keeping(0.0, 6), 6U);
+  EXPECT_EQ(ring.keeping(0.0, 4), 4U) << "what lies beyond the limit is not to be freed";
+  ring.set_freed(4);
+  EXPECT_EQ(ring.keeping(0.375, 6), 4U) << "never back";
+  EXPECT_DOUBLE_EQ(ring.used_after(4), 0.25);
+}
+
+TEST(RingPosition, KeepsNoCopies) {
+  RingPosition ring;
+  ring.attach(test_stream, 0, 8 * one, 64);
+  ring.add(std::vector{write(1), copy(2, 0, 1), write(3), copy(4, 0, 1), write(5)});
+  ring.set_written(5);
+  EXPECT_EQ(ring.keeping(1.0, 5), 4U);
+  EXPECT_EQ(ring.keeping(1.0, 3), 2U) << "the copy at 4 is not asked for";
+}
+
 } // namespace
 } // namespace rc::core
