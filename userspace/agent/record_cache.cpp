@@ -27,6 +27,8 @@ format::RecordsMessage part_of(const format::RecordsMessage& chunk, Seq first, S
       taken += format::data_bytes(record);
     }
   }
+  if (taken == 0)
+    return part; // and the chunk may have no data at all
   const auto from = chunk.data->begin() + static_cast<std::ptrdiff_t>(skipped);
   part.data = std::make_shared<const Bytes>(from, from + static_cast<std::ptrdiff_t>(taken));
   return part;
