@@ -15,7 +15,7 @@ ROUNDS = 20
 def test_killed_agents_lose_nothing_and_resynchronise_nothing(lab):
     group = sites.set_up(lab)
     group.wait_protected()
-    writers = oracle.Writers(lab, "primary1", rate=400)
+    writers = oracle.Writers(lab, "primary1", rate=150)
     before = 0
     for number in range(ROUNDS):
         for name in lab.names:

@@ -30,12 +30,13 @@ def wait_more(writers, more: int, timeout: float = 120) -> None:
 def test_wan_cut_and_heal(lab):
     group = sites.set_up(lab)
     group.wait_protected()
-    writers = oracle.Writers(lab, "primary1", rate=500)
-    wait_more(writers, 1000)
+    # Less than the machine can carry: a link only catches up with what leaves it something to spare.
+    writers = oracle.Writers(lab, "primary1", rate=150)
+    wait_more(writers, 500)
 
     # Async: the application does not notice.
     lab.cut("primary1", "async1")
-    wait_more(writers, 3000)
+    wait_more(writers, 1500)
     assert writers.logged()["longest_stall_ms"] < 2000
     pair = group.wait_pair("async1", link="down", timeout=30)
     assert pair["reason"] and pair["next_action"]
@@ -43,7 +44,7 @@ def test_wan_cut_and_heal(lab):
 
     # Sync too: at most the configured time, then the group goes on alone, and says so.
     lab.cut("primary1", "sync1")
-    wait_more(writers, 2000)
+    wait_more(writers, 1000)
     stall = writers.logged()["longest_stall_ms"] / 1000
     assert stall <= ACK_TIMEOUT_S + MARGIN_S, stall
     status = group.status()
@@ -54,7 +55,7 @@ def test_wan_cut_and_heal(lab):
     lab.heal("primary1", "sync1")
     group.wait_protected()
     assert group.status()["alone"] is False
-    wait_more(writers, 1000)
+    wait_more(writers, 300)
     writers.stop()
     for target in ("async1", "sync1"):
         pair = group.pair(target)
