@@ -22,14 +22,11 @@ namespace {
 
 constexpr std::size_t pieces_per_call = 256;
 
-#ifdef RC_TEST_BUILD
-// The power-cut test must fail with an agent that forgets to flush: this makes such an agent.
-bool skip_flushes() {
-  static const bool skip = std::getenv("RC_TEST_SKIP_FSYNC") != nullptr;
-  return skip;
-}
+// The power-cut test must fail with an agent that forgets to flush: tests/faulty builds one.
+#ifdef RC_SKIP_FLUSHES
+constexpr bool skip_flushes = true;
 #else
-constexpr bool skip_flushes() { return false; }
+constexpr bool skip_flushes = false;
 #endif
 
 class Descriptor {
@@ -109,7 +106,7 @@ public:
   }
 
   Status flush() override {
-    if (skip_flushes())
+    if (skip_flushes)
       return {};
     if (fdatasync(fd_.get()) != 0)
       return failed("flush", 0, 0);
@@ -233,8 +230,8 @@ Result<std::shared_ptr<Disk>> open_disk(const std::string& path, const OpenOptio
         return errno_error(folder + ": flush");
     }
   }
-  if (skip_flushes())
-    log::warning(path + ": flushes are left out, as RC_TEST_SKIP_FSYNC asks: data will be lost");
+  if (skip_flushes)
+    log::warning(path + ": this build leaves out flushes: data will be lost");
   return std::shared_ptr<Disk>(
       std::make_shared<FileDisk>(path, std::move(fd), block_device, bytes, alignment));
 }
