@@ -12,14 +12,7 @@ using namespace rc::control;
 Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board)
     : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board) {
   serve_knowledge();
-  calls_.serve("copy.forget",
-               [this](const std::string& peer, const Json& parameters, NodeCalls::Answer answer) {
-                 const auto group = parameters.is_object() ? parameters.value("group", Json()) : Json();
-                 if (group.is_string())
-                   forget_copy(peer, group.get<std::string>(), std::move(answer));
-                 else
-                   answer(Error{ErrorCode::Usage, "copy.forget needs a group", ""});
-               });
+  serve_forget();
 }
 
 Result<io::GroupRow> Commands::group_row(const std::string& name) {
@@ -55,6 +48,11 @@ void Commands::wait_until(std::function<bool()> ready, std::chrono::milliseconds
   auto timer = std::make_shared<boost::asio::steady_timer>(context_.loop, step);
   timer->async_wait([this, timer, ready = std::move(ready), most, then = std::move(then)](
                         boost::system::error_code) { wait_until(ready, most - step, then); });
+}
+
+void Commands::when_released(std::weak_ptr<io::Journal> journal, std::function<void()> then) {
+  wait_until([journal] { return journal.expired(); }, std::chrono::seconds(30),
+             [then = std::move(then)](bool) { then(); });
 }
 
 void Commands::version(const VersionRequest&, Reply<VersionReply> reply) {

@@ -10,15 +10,25 @@
 
 namespace rc::agent {
 
+inline std::string pair_object(const std::string& group, const std::string& node) {
+  return "pair " + group + "@" + node;
+}
+
 class Commands : public control::ControlHandler {
 public:
   Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board);
 
   void version(const control::VersionRequest& request, control::Reply<control::VersionReply> reply) override;
   void node_add(const control::NodeAddRequest& request, control::Reply<control::ChangeReply> reply) override;
+  void node_remove(const control::NodeRemoveRequest& request,
+                   control::Reply<control::ChangeReply> reply) override;
   void group_create(const control::GroupCreateRequest& request,
                     control::Reply<control::ChangeReply> reply) override;
+  void group_delete(const control::GroupDeleteRequest& request,
+                    control::Reply<control::ChangeReply> reply) override;
   void volume_create(const control::VolumeCreateRequest& request,
+                     control::Reply<control::ChangeReply> reply) override;
+  void volume_delete(const control::VolumeDeleteRequest& request,
                      control::Reply<control::ChangeReply> reply) override;
   void pair_create(const control::PairCreateRequest& request,
                    control::Reply<control::ChangeReply> reply) override;
@@ -50,7 +60,25 @@ private:
   void copy_prepared(const control::CopyPrepareRequest& request, control::Reply<control::ChangeReply> reply);
   void store_pair(const control::PairCreateRequest& request, const io::PairRow& pair,
                   control::ChangeReply at_target, control::Reply<control::ChangeReply> reply);
-  void forget_copy(const std::string& peer, const std::string& group, NodeCalls::Answer answer);
+  void pair_resync(const control::PairActionRequest& request, const io::PairRow& pair,
+                   control::Reply<control::ChangeReply> reply);
+  // pair delete: at the primary; on the copy's node; and what either does to the copy's node.
+  void pair_delete(const control::PairActionRequest& request, io::PairRow pair,
+                   control::Reply<control::ChangeReply> reply);
+  void pair_delete_at_copy(const control::PairActionRequest& request, const io::GroupRow& group,
+                           control::Reply<control::ChangeReply> reply);
+  void forget_pair(const io::PairRow& pair, control::ChangeReply answer,
+                   control::Reply<control::ChangeReply> reply);
+  void serve_forget();
+  // Unloads the copy's volumes, frees journal and meta devices. What it says: where the data is.
+  using Forgotten = std::function<void(Result<std::vector<std::string>>)>;
+  void forget_copy(const std::string& group, const std::string& why, Forgotten then);
+  void give_up_copy(const io::GroupRow& row, const core::TargetStatus& copy, const std::string& why,
+                    Forgotten then);
+  // After the runtime of a group ended: `then` once nothing of it writes to its journal any more.
+  void when_released(std::weak_ptr<io::Journal> journal, std::function<void()> then);
+  std::string in_use_by_pairs(const std::string& group);
+  void volume_removed(const io::VolumeRow& row, control::Reply<control::ChangeReply> reply);
   void serve_knowledge();
   void gather_knowledge(std::shared_ptr<Takeover> work);
   void plan(std::shared_ptr<Takeover> work);

@@ -20,6 +20,40 @@ ChangeReply change(Outcome outcome, const std::string& object, const std::string
   return reply;
 }
 
+std::vector<io::PairRow> pairs_of(const io::Topology& topology, const std::string& group) {
+  std::vector<io::PairRow> pairs;
+  for (const auto& pair : topology.pairs)
+    if (pair.group == group)
+      pairs.push_back(pair);
+  return pairs;
+}
+
+std::string nodes_text(const std::vector<io::PairRow>& pairs) {
+  std::string text;
+  for (const auto& pair : pairs)
+    text += (text.empty() ? "" : " and ") + pair.target;
+  return text;
+}
+
+// The commands that get a new volume into a group with pairs, ready to be pasted but for the new devices.
+std::string how_to_add(const io::Topology& topology, const std::vector<io::PairRow>& pairs,
+                       const VolumeCreateRequest& wanted) {
+  std::string first, last;
+  for (const auto& pair : pairs) {
+    first += "rcctl pair delete " + pair.group + " --to " + pair.target + "; ";
+    last += "; rcctl pair create " + pair.group + " --to " + pair.target + " --mode " + to_token(pair.mode) +
+            " --journal " + pair.journal + " --force";
+    for (const auto& volume : topology.volumes)
+      if (volume.group == pair.group && volume.node == pair.target)
+        last += " --volume " + volume.name + "=" + volume.device + "," + volume.meta;
+    last += " --volume " + wanted.name + "=DEVICE,META";
+  }
+  return "either put it into a group of its own (no common order with these volumes), or, with an initial "
+         "copy of everything and no copy until it ends: " +
+         first + "rcctl volume create " + wanted.group + " " + wanted.name + " --device " + wanted.device +
+         " --meta " + wanted.meta + (wanted.keep_data ? " --keep-data" : "") + last;
+}
+
 std::string size_text(std::uint64_t bytes) {
   constexpr std::uint64_t mib = 1 << 20;
   return bytes >= 10 * mib ? std::to_string(bytes / mib) + " MiB" : std::to_string(bytes) + " bytes";
@@ -138,14 +172,17 @@ void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeRep
       return;
     }
   const auto topology = context_.inventory.load();
-  for (const auto& pair : topology ? topology->pairs : std::vector<io::PairRow>{})
-    if (pair.group == request.group) {
-      reply(Error{ErrorCode::Refused,
-                  "group " + request.group + " has a pair with node " + pair.target +
-                      ", whose copy has no device for a new volume",
-                  "delete the pairs, create the volume, and create the pairs again with all volumes"});
-      return;
-    }
+  if (!topology) {
+    reply(topology.error());
+    return;
+  }
+  if (const auto pairs = pairs_of(*topology, request.group); !pairs.empty()) {
+    reply(Error{ErrorCode::Refused,
+                "group " + request.group + " is copied to " + nodes_text(pairs) +
+                    ": its copies have no device for a new volume, and a running copy takes none up",
+                how_to_add(*topology, pairs, request)});
+    return;
+  }
 
   struct Checked {
     DeviceCheck device;
@@ -213,25 +250,33 @@ void Commands::volume_create(const VolumeCreateRequest& request, Reply<ChangeRep
         }
         VolumeSet with_it = set;
         with_it.volumes.push_back(row);
-        const auto lineage = groups_.lineage(request.group);
-        const std::uint64_t generation = lineage.empty() ? 1 : lineage.back().generation;
-        context_.in_background(
-            [with_it, generation] { return load_primary(with_it, generation); },
-            [this, row, object, answer, reply](const Status& loaded) {
-              if (!loaded) {
-                // Not created: what can't be loaded must not stand in the way at the next
-                // boot.
-                if (const auto removed = context_.inventory.remove_volume(row.group, row.node, row.name);
-                    !removed)
-                  log::error("inventory: " + removed.error().text());
-                reply(loaded.error());
-                return;
-              }
-              context_.events.add(Severity::Notice, EventKind::Create, object, row.group, answer.what);
-              groups_.rows_changed(row.group);
-              board_.changed();
-              reply(answer);
-            });
+        const auto end = [this, row, object, answer, reply](const Status& loaded) {
+          if (!loaded) {
+            // Not created: what can't be loaded must not stand in the way at the next boot.
+            if (const auto removed = context_.inventory.remove_volume(row.group, row.node, row.name);
+                !removed)
+              log::error("inventory: " + removed.error().text());
+            reply(loaded.error());
+            return;
+          }
+          context_.events.add(Severity::Notice, EventKind::Create, object, row.group, answer.what);
+          groups_.rows_changed(row.group);
+          board_.changed();
+          reply(answer);
+        };
+        const auto load = [this, with_it, end](const Status& begun) {
+          if (!begun) {
+            end(begun);
+            return;
+          }
+          const auto lineage = groups_.lineage(with_it.group);
+          const std::uint64_t generation = lineage.empty() ? 1 : lineage.back().generation;
+          context_.in_background([with_it, generation] { return load_primary(with_it, generation); }, end);
+        };
+        if (set.volumes.empty())
+          groups_.begin_history(request.group, load);
+        else
+          load(Status());
       });
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/groups.hpp"
 
+#include "agent/journal_setup.hpp"
 #include "base/log.hpp"
+#include "core/lineage.hpp"
 #include "format/frame.hpp"
 #include "format/messages_cbor.hpp"
 #include "io/block_device.hpp"
@@ -196,7 +198,10 @@ void Groups::rows_changed(const std::string& name) {
     make_runtime(name, *rows);
     return;
   }
-  if (group->source) {
+  if (group->source && rows->volumes.volumes.empty()) {
+    group->source->stop(); // begins with its next volume
+    group->source.reset();
+  } else if (group->source) {
     group->source->volumes_changed(rows->volumes);
     for (const auto& pair : rows->pairs_from_here) {
       group->guests.erase(pair.target);
@@ -213,14 +218,34 @@ void Groups::rows_changed(const std::string& name) {
   }
 }
 
-void Groups::stop_group(const std::string& name) {
+std::weak_ptr<io::Journal> Groups::stop_group(const std::string& name) {
   Group* group = find(name);
   if (!group)
-    return;
+    return {};
   if (GroupRuntime* runtime = group->runtime())
     runtime->stop();
+  std::weak_ptr<io::Journal> journal = group->journal;
   by_channel_.erase(format::channel_of(name));
   groups_.erase(name);
+  return journal;
+}
+
+void Groups::begin_history(const std::string& name, std::function<void(Status)> then) {
+  Group* group = find(name);
+  if (!group || !group->journal) {
+    then(Error{ErrorCode::Failed,
+               "the journal of group " + name + " is not open" +
+                   (group && !group->failure.empty() ? ": " + group->failure : ""),
+               group ? group->failure_next : ""});
+    return;
+  }
+  const auto& before = group->journal->state();
+  format::GroupState state = first_primary_state(context_.config.site);
+  state.epoch = before.epoch;
+  if (!before.position.lineage.empty())
+    state.position.lineage.front().generation = core::newest_generation(before.position.lineage);
+  if (Status stored = group->journal->store(state, {.empty = true}, [then] { then({}); }); !stored)
+    then(stored);
 }
 
 void Groups::become_primary(const std::string& name) {

@@ -21,7 +21,13 @@ public:
   void begin(const std::string& group);
   // After a change of the inventory: rows of a group that runs.
   void rows_changed(const std::string& group);
-  void stop_group(const std::string& group);
+  // Ends its work and forgets it; the volumes stay loaded. Its journal, which closes when the last who works
+  // with it has ended.
+  std::weak_ptr<io::Journal> stop_group(const std::string& group);
+
+  // The group's first volume is about to be made: nothing that any copy may still hold of the group counts
+  // any more. Its history begins with a new lineage, so that the numbers of a former one are never met again.
+  void begin_history(const std::string& group, std::function<void(Status)> then);
 
   bool runs(const std::string& group) const { return groups_.contains(group); }
   SourceRuntime* source(const std::string& group); // null: not a source here

@@ -2,9 +2,11 @@
 #include "agent/journal_setup.hpp"
 
 #include "agent/clock.hpp"
+#include "format/journal_layout.hpp"
 #include "io/block_device.hpp"
 #include "io/journal.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace rc::agent {
@@ -58,6 +60,33 @@ Result<JournalMade> set_up_journal(const JournalOrder& order) {
   if (Status formatted = io::Journal::format(**disk, order.state, random_id()); !formatted)
     return formatted.error().because("journal " + order.path);
   return made;
+}
+
+Status release_journal(const std::string& path) {
+  const auto probed = io::probe(path);
+  if (!probed)
+    return probed.error();
+  if (probed->content.find("remotecopy journal") == std::string::npos)
+    return {};
+  if (!probed->block_device) {
+    std::error_code failed;
+    std::filesystem::remove(path, failed);
+    return failed ? Status(Error{ErrorCode::Failed, "cannot remove " + path + ": " + failed.message(), ""})
+                  : Status();
+  }
+  const auto disk = io::open_disk(path, {.exclusive = true});
+  if (!disk)
+    return disk.error();
+  // Superblocks, and the end, which blkid and we look at to call a device blank.
+  constexpr std::uint64_t end_bytes = 64 << 10;
+  const std::uint64_t bytes = (*disk)->bytes() / format::journal_block_bytes * format::journal_block_bytes;
+  const std::uint64_t head = std::min(bytes, format::control_area_offset);
+  if (Status zeroed = (*disk)->zero(0, head, false); !zeroed)
+    return zeroed;
+  if (bytes > head + end_bytes)
+    if (Status zeroed = (*disk)->zero(bytes - end_bytes, end_bytes, false); !zeroed)
+      return zeroed;
+  return (*disk)->flush();
 }
 
 format::GroupState first_primary_state(const std::string& site) {

@@ -25,6 +25,10 @@ struct JournalMade {
 // Refused: mounted, in use, not blank without force, a journal already. Usage: too small.
 Result<JournalMade> set_up_journal(const JournalOrder& order);
 
+// The journal of a group that is gone: a file is removed, a device made blank. What is no journal (any more)
+// is left alone.
+Status release_journal(const std::string& path);
+
 // Of a group that begins here: generation 1 of this site.
 format::GroupState first_primary_state(const std::string& site);
 // Of a copy that has nothing yet.

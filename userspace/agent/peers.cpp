@@ -126,6 +126,18 @@ void Peers::lost(const std::string& name, const io::Link* link, const Error& err
   keep_trying(name);
 }
 
+void Peers::forget(const std::string& name) {
+  const auto found = peers_.find(name);
+  if (found == peers_.end())
+    return;
+  auto gone = std::move(found->second.link);
+  peers_.erase(found);
+  if (!gone)
+    return;
+  callbacks_.down(name, "the node was removed");
+  discard(std::move(gone));
+}
+
 bool Peers::has_address(const std::string& name) const {
   const auto found = peers_.find(name);
   return found != peers_.end() && found->second.address.port != 0;

@@ -22,6 +22,8 @@ public:
   Status listen();
   // Nodes of the inventory; those with an address are connected to, and again whenever their link is down.
   void set_nodes(const std::vector<io::NodeRow>& nodes);
+  // Ends the link and connects no more. A node that knows our address may still connect to us.
+  void forget(const std::string& peer);
   bool has_address(const std::string& peer) const;
 
   io::Link* link(const std::string& peer); // null when down

@@ -278,6 +278,11 @@ void SourceRuntime::resume_pair(const std::string& peer) {
     step(core::source::ResumeRequested{static_cast<core::LinkSlot>(link->pair.link_slot)});
 }
 
+void SourceRuntime::resync_pair(const std::string& peer) {
+  if (const auto* link = link_of(peer))
+    step(core::source::ResyncRequested{static_cast<core::LinkSlot>(link->pair.link_slot)});
+}
+
 void SourceRuntime::force_confirm() { step(core::source::ForceConfirmed{}); }
 
 core::SourceStatus SourceRuntime::core_status() const {

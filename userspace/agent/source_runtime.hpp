@@ -29,6 +29,7 @@ public:
   void remove_pair(const std::string& peer);
   void suspend_pair(const std::string& peer, const std::string& reason);
   void resume_pair(const std::string& peer);
+  void resync_pair(const std::string& peer);
   void force_confirm();
   core::SourceStatus core_status() const;
   bool started() const { return core_ != nullptr; }

@@ -178,6 +178,11 @@ struct SuspendRequested {
 struct ResumeRequested {
   LinkSlot link = 0;
 };
+// The backlog is given up: the next greeting leads to a delta. Nothing happens to a link that is suspended by
+// command or already copies.
+struct ResyncRequested {
+  LinkSlot link = 0;
+};
 struct ForceConfirmed {}; // --force: the operator says that no newer generation exists
 struct VolumesChanged {   // by number, 0: none; a volume that the peers' images do not hold is copied whole
   std::vector<std::uint64_t> volume_sectors;
@@ -189,7 +194,7 @@ using Event =
     std::variant<Started, VolumesLoaded, RingAttached, StreamStarted, RecordsCommitted, RingProgress,
                  CheckpointPut, SyncSwitched, Reckoned, CopyRefused, EndOfCopyingRefused, SpillDurable,
                  SpillFailed, SentFromSpill, LinkUp, LinkDown, MessageArrived, LinkAdded, LinkRemoved,
-                 SuspendRequested, ResumeRequested, ForceConfirmed, VolumesChanged, Tick>;
+                 SuspendRequested, ResumeRequested, ResyncRequested, ForceConfirmed, VolumesChanged, Tick>;
 
 // ---------------------------------------------------------------------------------------------------------
 // Actions

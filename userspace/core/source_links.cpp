@@ -88,8 +88,14 @@ void Source::Parts::finish_leaving(Link& link) {
   }
   if (link.removing) {
     const LinkSlot slot = link.config.link;
-    if (sync_link() == &link)
+    if (sync_link() == &link) {
       sync = {};
+      if (state.alone) { // there is nobody to be with any more
+        state.alone = false;
+        state.alone_since = {};
+        store();
+      }
+    }
     if (link.resync)
       copies_outstanding -= std::min(copies_outstanding, link.resync->outstanding);
     send(link, format::RefusedMessage{"the pair was removed", "none"});
@@ -112,6 +118,17 @@ void Source::Parts::on_resume_request(const ResumeRequested& event) {
   link->pair.move(PairState::Pending, "resumed by command", "wait for the link");
   if (link->connected())
     close(*link, "resumed by command: greet again");
+}
+
+// A current copy applies its seal before the resync; until then writes wait, at most for their deadline.
+void Source::Parts::resync_asked(Link& link) {
+  if (link.hold || link.resync || life == Life::Stale)
+    return;
+  link.start_over = true;
+  link.pair.move(PairState::Pending, "resync by command: only what differs is copied",
+                 "wait for the link, then for its end");
+  if (link.connected())
+    close(link, "resync by command: greet again");
 }
 
 } // namespace rc::core

@@ -67,7 +67,8 @@ struct Link {
   std::uint64_t in_flight_bytes = 0;
   std::uint64_t in_flight_slots = 0;
   bool spill_asked = false;     // a SendRecords from the spill is not answered
-  bool start_over = false;      // its journal can't take what follows: the next greeting leads to a delta
+  bool start_over = false;      // its journal can't take what follows, or a command: the next greeting leads
+                                // to a delta
   Seq catch_up = 0;             // Pending until durable there
   std::uint64_t blocked_ns = 0; // since when its journal has no room, 0: it has
 
@@ -281,6 +282,7 @@ struct Source::Parts {
   void on_removed(const source::LinkRemoved& event);
   void on_suspend(const source::SuspendRequested& event);
   void on_resume_request(const source::ResumeRequested& event);
+  void resync_asked(Link& link);
   void finish_leaving(Link& link);
 
   SourceStatus status() const;

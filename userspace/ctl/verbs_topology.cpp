@@ -44,6 +44,19 @@ int node_add(const Invocation& invocation, Terminal& terminal) {
       invocation, terminal);
 }
 
+int node_remove(const Invocation& invocation, Terminal& terminal) {
+  return change(control::NodeRemoveRequest{invocation.text("NODE")}, invocation, terminal);
+}
+
+int group_delete(const Invocation& invocation, Terminal& terminal) {
+  return change(control::GroupDeleteRequest{invocation.text("GROUP")}, invocation, terminal);
+}
+
+int volume_delete(const Invocation& invocation, Terminal& terminal) {
+  return change(control::VolumeDeleteRequest{invocation.text("GROUP"), invocation.text("VOLUME")}, invocation,
+                terminal);
+}
+
 int group_create(const Invocation& invocation, Terminal& terminal) {
   control::GroupCreateRequest request;
   request.name = invocation.text("GROUP");
@@ -234,6 +247,12 @@ std::vector<Verb> topology_verbs() {
         {"site", "SITE", "the place it is in (default: a site of its own name)"}},
        node_add,
        "NODE is the name in that node's certificate. Peers learn each other's names over the link."},
+      {"node remove",
+       "Forget another node and end the link to it",
+       {{"NODE", Kind::Node}},
+       {},
+       node_remove,
+       "Refused while a pair with NODE exists: it says which. Its certificate stays valid."},
       {"group create",
        "Make a group: volumes that share one order of writes",
        {{"GROUP"}},
@@ -244,6 +263,13 @@ std::vector<Verb> topology_verbs() {
         dry_run_option},
        group_create,
        "The journal takes up what a slow link has not carried yet; after a takeover, what is received."},
+      {"group delete",
+       "Delete a group that has neither volumes nor pairs",
+       {{"GROUP", Kind::Group}},
+       {},
+       group_delete,
+       "Its journal is given up: a file is removed, a device made blank. Refused while volumes or pairs "
+       "exist: it says which."},
       {"volume create",
        "Put a device under protection",
        {{"GROUP", Kind::Group}, {"VOLUME"}},
@@ -258,7 +284,19 @@ std::vector<Verb> topology_verbs() {
        "is refused without --keep-data; a meta device that is not blank is refused without --force. "
        "--dry-run says how\n"
        "much meta space the size needs. Hosts then use /dev/mapper/GROUP-VOLUME instead of the backing "
-       "device."},
+       "device.\n"
+       "A volume can't join a group that has pairs: delete the pairs, create the volume, create the pairs "
+       "again with all\n"
+       "volumes. The refusal says the commands."},
+      {"volume delete",
+       "Give a device back (its data stays)",
+       {{"GROUP", Kind::Group}, {"VOLUME", Kind::Volume}},
+       {},
+       volume_delete,
+       "/dev/mapper/GROUP-VOLUME goes away; the backing device keeps every sector where it was and is used "
+       "directly from\n"
+       "then on. The meta device is made blank. Refused while the device is open or mounted, and while the "
+       "group has pairs."},
       {"pair create",
        "Copy a group to another node",
        {{"GROUP", Kind::Group}},
@@ -283,8 +321,13 @@ std::vector<Verb> topology_verbs() {
       {"pair delete",
        "Give up a copy (its data stays where it is)",
        {{"GROUP", Kind::Group}},
-       {to_option, {"force", nullptr, "also when that node can't be told"}},
-       pair_action<control::PairAction::Delete>},
+       {to_option, {"force", nullptr, "also when the other node can't be told: forget it here alone"}},
+       pair_action<control::PairAction::Delete>,
+       "The copy's volumes are unloaded, its journal and meta devices made blank; its backing devices keep "
+       "the last\n"
+       "image. Asked on the copy's own node it means that copy. When the other node is gone for good: "
+       "--force forgets\n"
+       "the pair on this node alone."},
       {"pair suspend",
        "Stop copying; changes are noted in the region map",
        {{"GROUP", Kind::Group}},
@@ -296,10 +339,16 @@ std::vector<Verb> topology_verbs() {
        {to_option},
        pair_action<control::PairAction::Resume>},
       {"pair resync",
-       "Compare the region maps and copy what may differ",
+       "Give up a pair's backlog: compare the region maps, copy what may differ",
        {{"GROUP", Kind::Group}},
-       {to_option},
-       pair_action<control::PairAction::Resync>},
+       {to_option, {"force", nullptr, "also a current sync copy, which lacks nothing"}},
+       pair_action<control::PairAction::Resync>,
+       "For a link that stays behind: instead of every write since, only what differs is sent, as it is "
+       "now. The copy\n"
+       "keeps its image until the resync is complete. It trusts the maps; it does not read and compare "
+       "data. A pair that\n"
+       "was suspended by command is resumed with 'rcctl pair resume', which does this by itself where it "
+       "has to."},
       {"list",
        "List nodes, groups, volumes and pairs",
        {{"KIND", Kind::Word, false, {"nodes", "groups", "volumes", "pairs"}}},

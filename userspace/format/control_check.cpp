@@ -78,6 +78,13 @@ Status check(const GroupCreateRequest& request) {
                      check_ring(request.ring_mib));
 }
 
+Status check(const NodeRemoveRequest& request) { return check_name("node", request.name); }
+Status check(const GroupDeleteRequest& request) { return check_group_name(request.name); }
+
+Status check(const VolumeDeleteRequest& request) {
+  return first_wrong(check_group_name(request.group), check_volume_name(request.name));
+}
+
 Status check(const VolumeCreateRequest& request) {
   if (Status status =
           first_wrong(check_group_name(request.group), check_volume_name(request.name),

@@ -10,8 +10,11 @@ namespace rc::control {
 
 Status check(const VersionRequest& request);
 Status check(const NodeAddRequest& request);
+Status check(const NodeRemoveRequest& request);
 Status check(const GroupCreateRequest& request);
+Status check(const GroupDeleteRequest& request);
 Status check(const VolumeCreateRequest& request);
+Status check(const VolumeDeleteRequest& request);
 Status check(const PairCreateRequest& request);
 Status check(const PairActionRequest& request);
 Status check(const ListRequest& request);

@@ -24,6 +24,17 @@ template <typename V, Is<NodeAddRequest> T> void fields(V& visit, T& v) {
   visit("site", v.site);
 }
 
+template <typename V, Is<NodeRemoveRequest> T> void fields(V& visit, T& v) { visit.required("name", v.name); }
+
+template <typename V, Is<GroupDeleteRequest> T> void fields(V& visit, T& v) {
+  visit.required("name", v.name);
+}
+
+template <typename V, Is<VolumeDeleteRequest> T> void fields(V& visit, T& v) {
+  visit.required("group", v.group);
+  visit.required("name", v.name);
+}
+
 template <typename V, Is<GroupCreateRequest> T> void fields(V& visit, T& v) {
   visit.required("name", v.name);
   visit.required("journal", v.journal);

@@ -81,8 +81,11 @@ using H = ControlHandler;
 constexpr Method methods[] = {
     entry<VersionRequest, VersionReply, &H::version>(),
     entry<NodeAddRequest, ChangeReply, &H::node_add>(),
+    entry<NodeRemoveRequest, ChangeReply, &H::node_remove>(),
     entry<GroupCreateRequest, ChangeReply, &H::group_create>(),
+    entry<GroupDeleteRequest, ChangeReply, &H::group_delete>(),
     entry<VolumeCreateRequest, ChangeReply, &H::volume_create>(),
+    entry<VolumeDeleteRequest, ChangeReply, &H::volume_delete>(),
     entry<PairCreateRequest, ChangeReply, &H::pair_create>(),
     entry<PairActionRequest, ChangeReply, &H::pair_action>(),
     entry<ListRequest, ListReply, &H::list>(),

@@ -82,8 +82,11 @@ public:
 
   virtual void version(const VersionRequest& request, Reply<VersionReply> reply) = 0;
   virtual void node_add(const NodeAddRequest& request, Reply<ChangeReply> reply) = 0;
+  virtual void node_remove(const NodeRemoveRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void group_create(const GroupCreateRequest& request, Reply<ChangeReply> reply) = 0;
+  virtual void group_delete(const GroupDeleteRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void volume_create(const VolumeCreateRequest& request, Reply<ChangeReply> reply) = 0;
+  virtual void volume_delete(const VolumeDeleteRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void pair_create(const PairCreateRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void pair_action(const PairActionRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void list(const ListRequest& request, Reply<ListReply> reply) = 0;

@@ -239,8 +239,11 @@ template <typename T> Json schema_of(const char* id, const char* title) {
 
 RC_CONTROL_VALUE(VersionRequest)
 RC_CONTROL_VALUE(NodeAddRequest)
+RC_CONTROL_VALUE(NodeRemoveRequest)
 RC_CONTROL_VALUE(GroupCreateRequest)
+RC_CONTROL_VALUE(GroupDeleteRequest)
 RC_CONTROL_VALUE(VolumeCreateRequest)
+RC_CONTROL_VALUE(VolumeDeleteRequest)
 RC_CONTROL_VALUE(PairCreateRequest)
 RC_CONTROL_VALUE(PairActionRequest)
 RC_CONTROL_VALUE(ListRequest)

@@ -28,6 +28,12 @@ struct NodeAddRequest {
   std::string site;    // empty: a site of the node's own name
 };
 
+// Forgets it and ends the link. Refused while a pair with it, or a volume at it, is known here.
+struct NodeRemoveRequest {
+  static constexpr const char* method = "node.remove";
+  std::string name;
+};
+
 struct GroupCreateRequest {
   static constexpr const char* method = "group.create";
   std::string name;
@@ -36,6 +42,12 @@ struct GroupCreateRequest {
   std::uint32_t ring_mib = 0;      // 0: default
   bool force = false;              // the journal device holds something else: overwrite it
   bool dry_run = false;
+};
+
+// The group without volumes and pairs: its journal is given up, its name is free.
+struct GroupDeleteRequest {
+  static constexpr const char* method = "group.delete";
+  std::string name;
 };
 
 // The volume becomes primary here. `keep_data`: the device holds data that shall be protected (the usual
@@ -49,6 +61,14 @@ struct VolumeCreateRequest {
   bool keep_data = false;
   bool force = false;
   bool dry_run = false;
+};
+
+// Takes the volume's device away from the hosts; what is on the backing device stays. Refused while the group
+// has pairs, and while the device is open.
+struct VolumeDeleteRequest {
+  static constexpr const char* method = "volume.delete";
+  std::string group;
+  std::string name;
 };
 
 struct PairVolume {
@@ -332,7 +352,7 @@ struct PlanStep {
   std::string node;
   std::string text;
   StepState state = StepState::Planned;
-  std::string reason; // of a failure or a skip
+  std::string reason;    // of a failure or a skip
 };
 
 // What one site holds; the plan says what the others lack.

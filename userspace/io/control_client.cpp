@@ -195,8 +195,11 @@ using namespace control;
       const Request&, const std::function<bool(const Answer&)>&, Clock::time_point);
 RC_CALL(VersionRequest, VersionReply)
 RC_CALL(NodeAddRequest, ChangeReply)
+RC_CALL(NodeRemoveRequest, ChangeReply)
 RC_CALL(GroupCreateRequest, ChangeReply)
+RC_CALL(GroupDeleteRequest, ChangeReply)
 RC_CALL(VolumeCreateRequest, ChangeReply)
+RC_CALL(VolumeDeleteRequest, ChangeReply)
 RC_CALL(PairCreateRequest, ChangeReply)
 RC_CALL(PairActionRequest, ChangeReply)
 RC_CALL(ListRequest, ListReply)

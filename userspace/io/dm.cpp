@@ -4,11 +4,13 @@
 #include "base/log.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <libdevmapper.h>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 namespace rc::io::dm {
 namespace {
@@ -192,12 +194,17 @@ Status resume(const std::string& name) {
 }
 
 Status remove(const std::string& name) {
-  const std::lock_guard lock(library);
-  const auto info = info_of(name);
+  auto info = dm::info(name);
+  // udev looks at a device for a moment after its last user closed it for writing.
+  for (int look = 0; look < 10 && info && *info && (*info)->open_count > 0; look++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    info = dm::info(name);
+  }
   if (!info)
     return info.error();
   if (!*info)
     return Error{ErrorCode::NotFound, "there is no device " + name, ""};
+  const std::lock_guard lock(library);
   if ((*info)->open_count > 0)
     return Error{ErrorCode::Refused,
                  "device " + name + " is open (" + std::to_string((*info)->open_count) + " times)",

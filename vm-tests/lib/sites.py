@@ -124,11 +124,15 @@ def set_up(lab, primary: str = "primary1", pairs: dict | None = None, ring_mib: 
     return sites
 
 
-def create_pair(sites: Sites, target: str, mode: str) -> None:
+def pair_words(target: str, mode: str) -> list:
     words = ["pair", "create", GROUP, "--to", target, "--mode", mode, "--journal", JOURNAL]
     for volume, (data, meta) in VOLUMES.items():
         words += ["--volume", f"{volume}={data},{meta}"]
-    sites.rcctl(sites.primary, *words)
+    return words
+
+
+def create_pair(sites: Sites, target: str, mode: str, *flags: str) -> None:
+    sites.rcctl(sites.primary, *pair_words(target, mode), *flags)
 
 
 def oracle_command(verb: str, **options) -> str:

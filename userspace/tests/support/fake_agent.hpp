@@ -113,6 +113,17 @@ public:
   void node_add(const control::NodeAddRequest& r, control::Reply<control::ChangeReply> reply) override {
     change(r, reply);
   }
+  void node_remove(const control::NodeRemoveRequest& r, control::Reply<control::ChangeReply> reply) override {
+    change(r, reply);
+  }
+  void group_delete(const control::GroupDeleteRequest& r,
+                    control::Reply<control::ChangeReply> reply) override {
+    change(r, reply);
+  }
+  void volume_delete(const control::VolumeDeleteRequest& r,
+                     control::Reply<control::ChangeReply> reply) override {
+    change(r, reply);
+  }
   void group_create(const control::GroupCreateRequest& r,
                     control::Reply<control::ChangeReply> reply) override {
     change(r, reply);

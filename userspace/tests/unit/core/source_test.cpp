@@ -240,5 +240,47 @@ TEST(Source, TheDeadlineIsWithTheKernelBeforeTheAnswerIsSent) {
       << "longer than the wait allows";
 }
 
+TEST(Source, AResyncByCommandGivesUpWhatCouldBeResumed) {
+  Primary primary;
+  primary.finish_copying(primary.attach_blank());
+  primary.step(CheckpointPut{Era::of(1, 1), primary.read + 1, 0, ""}, 400);
+  primary.capture({record(DMRC_MARKER, primary.read + 1), record(DMRC_HELD, primary.read + 2)}, 400);
+  format::WatermarksMessage complete = primary.marks(primary.read);
+  complete.complete = Era::of(1, 1);
+  primary.say(complete, 410);
+  const auto state = [&] { return primary.source->status(at_ms(420)).links[0].state; };
+  ASSERT_EQ(state(), PairState::Duplex);
+  const auto greet = [&] {
+    primary.step(LinkDown{0, "test"}, 420);
+    primary.step(LinkUp{0}, 430);
+    return primary.say(primary.hello(primary.read), 440);
+  };
+  ASSERT_EQ((said<format::ResumeMessage, SendMessage>(greet()).size()), 1U) << "it could go on";
+  EXPECT_EQ(of<CloseLink>(primary.step(ResyncRequested{0}, 450)).size(), 1U);
+  EXPECT_EQ(state(), PairState::Pending);
+  const Actions begun = greet();
+  EXPECT_EQ((said<format::ResyncMessage, SendMessage>(begun).size()), 1U);
+  EXPECT_TRUE((said<format::ResumeMessage, SendMessage>(begun).empty()));
+  EXPECT_EQ((said<format::ResumeMessage, SendMessage>(greet()).size()), 1U) << "one command, one resync";
+}
+
+TEST(Source, AResyncByCommandDoesNotWakeWhatIsSuspendedByCommand) {
+  Primary primary;
+  primary.finish_copying(primary.attach_blank());
+  primary.step(SuspendRequested{0, "test"}, 400);
+  EXPECT_TRUE(primary.step(ResyncRequested{0}, 410).empty());
+  EXPECT_EQ(primary.source->status(at_ms(420)).links[0].state, PairState::Suspended);
+}
+
+TEST(Source, WithoutItsSyncPairItIsNotAloneAnyMore) {
+  Primary primary(LinkMode::Sync);
+  primary.finish_copying(primary.attach_blank());
+  primary.step(SuspendRequested{0, "test"}, 400);
+  ASSERT_TRUE(primary.source->status(at_ms(410)).alone);
+  primary.step(LinkRemoved{0}, 420);
+  EXPECT_FALSE(primary.source->status(at_ms(430)).alone);
+  EXPECT_TRUE(primary.source->status(at_ms(430)).links.empty());
+}
+
 } // namespace
 } // namespace rc::core

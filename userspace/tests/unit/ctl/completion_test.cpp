@@ -15,6 +15,10 @@ control::ListReply names() {
   list.groups.push_back({"bank"});
   list.groups.push_back({"shop"});
   list.nodes.push_back({"sy"});
+  control::VolumeInfo volume;
+  volume.group = "bank";
+  volume.name = "data";
+  list.volumes.push_back(volume);
   return list;
 }
 Words complete(const Words& words) { return completions(words, names); }
@@ -39,6 +43,13 @@ TEST(Completion, names_come_from_the_agent) {
   EXPECT_EQ(complete({"pair", "create", "b"}), Words{"bank"});
   EXPECT_EQ(complete({"pair", "create", "bank", "--to", ""}), Words{"sy"});
   EXPECT_TRUE(completions({"status", ""}, [] { return control::ListReply{}; }).empty());
+}
+
+TEST(Completion, what_can_be_taken_away_is_offered_by_name) {
+  EXPECT_EQ(complete({"node", ""}), (Words{"add", "remove"}));
+  EXPECT_EQ(complete({"node", "remove", ""}), Words{"sy"});
+  EXPECT_EQ(complete({"group", "delete", ""}), (Words{"bank", "shop"}));
+  EXPECT_EQ(complete({"volume", "delete", "bank", ""}), Words{"data"});
 }
 
 TEST(Completion, options_are_those_of_the_verb) {

@@ -109,6 +109,11 @@ TEST(RcctlAlone, wrong_usage_is_exit_2_and_needs_no_agent) {
         {"group", "create", "g", "--journal", "/j", "--journal-size", "12X"},
         {"group", "create", "g", "--journal", "/j", "--ring-mib", "-3"},
         {"volume", "create", "g", "v", "--device", "/d", "--meta", "/d"},
+        {"node", "remove"},
+        {"node", "remove", "a b"},
+        {"volume", "delete", "g"},
+        {"volume", "delete", "g", "v", "--force"},
+        {"group", "delete", "a-b"},
         {"status", "a", "b"},
         {"status", "--bogus"},
         {"--bogus", "status"},
@@ -184,6 +189,29 @@ TEST_F(Rcctl, switches_and_relative_paths_reach_the_agent) {
   EXPECT_EQ(sent["dry_run"], true);
   EXPECT_EQ(rcctl({"pair", "suspend", "bank", "--to", "sy"}).code, 0);
   EXPECT_NE(last_call().find(R"("action":"suspend")"), std::string::npos);
+}
+
+TEST_F(Rcctl, what_is_taken_away_is_sent_by_name) {
+  EXPECT_EQ(rcctl({"node", "remove", "sy"}).code, 0);
+  EXPECT_EQ(last_call(), R"(node.remove {"name":"sy"})");
+  EXPECT_EQ(rcctl({"volume", "delete", "bank", "data"}).code, 0);
+  EXPECT_EQ(last_call(), R"(volume.delete {"group":"bank","name":"data"})");
+  EXPECT_EQ(rcctl({"group", "delete", "bank"}).code, 0);
+  EXPECT_EQ(last_call(), R"(group.delete {"name":"bank"})");
+  EXPECT_EQ(rcctl({"pair", "delete", "bank", "--force"}).code, 0);
+  const Json sent = Json::parse(last_call().substr(12));
+  EXPECT_EQ(sent["action"], "delete");
+  EXPECT_EQ(sent["force"], true);
+  EXPECT_EQ(sent["to"], "");
+}
+
+TEST_F(Rcctl, a_refusal_to_take_away_is_exit_6_with_what_stands_on_it) {
+  agent.on_thread([&] {
+    agent.refuse = Error{ErrorCode::Refused, "group bank has pairs", "delete them first"};
+  });
+  const Outcome outcome = rcctl({"group", "delete", "bank"});
+  EXPECT_EQ(outcome.code, 6);
+  EXPECT_EQ(outcome.err, "rcctl: group bank has pairs\n  next: delete them first\n");
 }
 
 TEST_F(Rcctl, each_class_of_error_has_its_exit_code) {

@@ -43,6 +43,15 @@ public:
     seen = request.name;
     reply(ChangeReply{Outcome::Created});
   }
+  void node_remove(const NodeRemoveRequest& request, Reply<ChangeReply> reply) override {
+    seen = request.name;
+    reply(ChangeReply{Outcome::Removed});
+  }
+  void group_delete(const GroupDeleteRequest&, Reply<ChangeReply> reply) override { reply(ChangeReply{}); }
+  void volume_delete(const VolumeDeleteRequest& request, Reply<ChangeReply> reply) override {
+    seen = request.group + "/" + request.name;
+    reply(ChangeReply{Outcome::Removed});
+  }
   void group_create(const GroupCreateRequest&, Reply<ChangeReply> reply) override {
     reply(Error{ErrorCode::Refused, "not blank", "--force"});
   }
@@ -75,13 +84,27 @@ TEST_F(Dispatched, a_call_reaches_its_method_with_decoded_values) {
   EXPECT_EQ(answers[0].parameters["outcome"], "created");
 }
 
+TEST_F(Dispatched, what_is_taken_away_is_named_in_full) {
+  call("volume.delete", {{"group", "bank"}, {"name", "data"}});
+  EXPECT_EQ(handler.seen, "bank/data");
+  call("node.remove", {{"name", "sy"}});
+  EXPECT_EQ(handler.seen, "sy");
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[1].parameters["outcome"], "removed");
+}
+
 TEST_F(Dispatched, nonsense_never_reaches_the_handler) {
   call("node.add", {{"name", "../etc"}, {"address", "sy:7700"}});
   call("node.add", {{"name", "sy"}, {"address", "sy"}});
   call("node.add", {{"name", 7}});
   call("volume.create", {{"group", "g"}, {"name", "v"}, {"device", "/a"}, {"meta", "/a"}});
+  call("node.remove", Json::object());
+  call("node.remove", {{"name", "../etc"}});
+  call("volume.delete", {{"group", "g"}});
+  call("volume.delete", {{"group", "g"}, {"name", "a b"}});
+  call("group.delete", {{"name", "a-b"}});
   EXPECT_EQ(handler.seen, "");
-  ASSERT_EQ(answers.size(), 4u);
+  ASSERT_EQ(answers.size(), 9u);
   for (const Answer& answer : answers)
     EXPECT_EQ(answer.error->code, ErrorCode::Usage);
 }
@@ -180,6 +203,10 @@ TEST(ControlCheck, limits) {
   for (std::uint32_t mib : {1u, 3u, 8192u})
     EXPECT_FALSE(check(GroupCreateRequest{"g", "/j", 0, mib})) << mib;
   EXPECT_FALSE(check(GroupCreateRequest{"g-h", "/j"}));
+  EXPECT_TRUE(check(VolumeDeleteRequest{"g", "v"}));
+  EXPECT_FALSE(check(VolumeDeleteRequest{"g", ""}));
+  EXPECT_FALSE(check(GroupDeleteRequest{"g-h"}));
+  EXPECT_FALSE(check(NodeRemoveRequest{""}));
   EXPECT_FALSE(check(StatusRequest{"", 0.0}));
   EXPECT_FALSE(check(EventsRequest{"", -1, 0}));
   EXPECT_FALSE(check(TakeoverRequest{"g", false, false, {"bad name"}}));
