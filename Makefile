@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BUILD := build/release
 JOBS := $(shell nproc)
 
-.PHONY: all deps build demo test install style clean
+.PHONY: all deps build demo test bench install style clean
 
 all: build
 
@@ -21,6 +21,10 @@ demo: deps
 
 test: deps
 	scripts/run-tests
+
+# A short look: make bench BENCH="--seconds 10 --rounds 1"
+bench: deps
+	scripts/run-bench $(BENCH)
 
 style: deps
 	scripts/check-style

@@ -44,7 +44,7 @@ def boot_script(lab, name: str) -> str:
             lines += [f"inside {shlex.join(command)}" for command in wan.commands(device)]
     if lab.ram_disks:
         largest = max(lab.sizes.data_mib, lab.sizes.log_mib, lab.sizes.journal_mib)
-        lines.append(f"inside modprobe brd rd_nr=5 rd_size={largest * 1024}")
+        lines.append(f"inside modprobe brd rd_nr=6 rd_size={largest * 1024}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""remotecopy on the rig: one group of one volume, one pair, set up with rcctl as an administrator would."""
+
+import json
+import re
+import time
+
+from .. import sites
+from ..paths import LabError
+from . import load, rig
+
+GROUP = "bench"
+VOLUME = f"/dev/mapper/{GROUP}-data"
+POLL_S = 0.1
+
+
+class Remotecopy:
+    def __init__(self, lab):
+        self.lab = lab
+        self.primary = lab[rig.PRIMARY]
+        self._paired = False
+
+    def set_up(self) -> str:
+        """A group of one volume, linked to the copy's node, not yet copied. Returns the link's cipher."""
+        sites.install_settings(self.lab)
+        cipher = self._connect()
+        self._rcctl("group", "create", GROUP, "--journal", "/dev/lab/journal")
+        self._rcctl("volume", "create", GROUP, "data", "--device", rig.DATA, "--meta", "/dev/lab/meta-data",
+                    "--keep-data")
+        self._wait("active", 60)
+        return cipher
+
+    def _connect(self) -> str:
+        deadline = time.monotonic() + 60
+        add = ["node", "add", rig.COPY, "--address", f"{rig.COPY}:{sites.PORT}", "--site", "copy"]
+        while not (found := re.search(r"link is up, \S+ (TLS_\w+)", said := self._rcctl(*add).out)):
+            if time.monotonic() > deadline:
+                raise LabError(f"no link to {rig.COPY} after 60 s: {said}")
+            time.sleep(POLL_S)
+        return found.group(1)
+
+    def initial_copy(self, size: int) -> load.Sample:
+        """From the command that makes the pair until the copy has an image of everything. The pair is async."""
+        if self._paired:
+            self._rcctl("pair", "delete", GROUP, "--to", rig.COPY)
+        began = time.monotonic()
+        self._pair("async")
+        made = time.monotonic()
+        self._wait("synced", 900)
+        ended = time.monotonic()
+        return load.Sample("initial copy, remotecopy", size, ended - began,
+                           {"command_s": round(made - began, 2)})
+
+    def random_write(self, mode: str, seconds: float) -> load.Sample:
+        self._pair(mode)
+        self._wait("synced", 120)
+        self._wait("drained", 120)
+        sample = load.counted(f"4 KiB random write, remotecopy {mode}", self.primary, VOLUME, seconds,
+                              lambda written: self._drain())
+        ended = time.monotonic()
+        self._wait_applied()
+        sample.extra["applied_s"] = round(sample.seconds + time.monotonic() - ended, 2)
+        return sample
+
+    def _drain(self) -> dict:
+        """Durable in the copy's journal. A link that was suspended meanwhile has lost its order: not counted."""
+        pair = self._status()
+        self._wait("drained", 600)
+        return {"lag_bytes_at_end": pair["lag_bytes"], "state_at_end": pair["state"]}
+
+    def _wait_applied(self) -> None:
+        """Until the copy's image has what was durable: its newest image is younger than this moment."""
+        asked = time.monotonic()
+        while True:
+            image = self._status()["complete"]
+            if image and image["age_seconds"] is not None and image["age_seconds"] < time.monotonic() - asked:
+                return
+            if time.monotonic() - asked > 120:
+                raise LabError("the copy applies nothing; see rcctl status on copy1")
+            time.sleep(POLL_S)
+
+    def _pair(self, mode: str) -> None:
+        self._rcctl("pair", "create", GROUP, "--to", rig.COPY, "--mode", mode, "--journal", "/dev/lab/journal",
+                    "--volume", f"data={rig.DATA},/dev/lab/meta-data", "--force")
+        self._paired = True
+
+    def _status(self) -> dict:
+        groups = json.loads(self._rcctl("status", GROUP, "--json").out)["groups"]
+        return groups[0]["pairs"][0]
+
+    def _wait(self, condition: str, timeout: int) -> None:
+        self._rcctl("wait", GROUP, "--for", condition, "--timeout", f"{timeout}s", timeout=timeout + 30)
+
+    def _rcctl(self, *words: str, timeout: float = 120):
+        return self.primary.exec(["rcctl", *words], timeout=timeout)
