@@ -93,6 +93,7 @@ static int dmrc_attach_group(struct file *file, struct dmrc_group *g, struct dmr
 		g->owner = file;
 		a->freed = dmrc_settle_consumer(g);
 		a->stream = g->stream;
+		a->ended_stream = g->ended_stream;
 		a->era = g->era;
 		a->state = dmrc_group_flags(g);
 		dmrc_ring_layout(g, a);

@@ -172,6 +172,7 @@ void dmrc_ring_lose(struct dmrc_group *g, const char *why)
 		dmrc_ring_put(g, &r, &rec);
 		g->lost_at = r.seq;
 	}
+	g->ended_stream = g->stream;
 	g->lost_why = why;
 	dmrc_stream_end(g, true);
 }
@@ -227,6 +228,7 @@ int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
 	g->written = 0;
 	g->lost = false;
 	g->lost_at = 0;
+	g->ended_stream = 0;
 	g->stream = stream;
 	WRITE_ONCE(g->info->reserved, 0);
 	WRITE_ONCE(g->info->stream, stream);

@@ -157,6 +157,7 @@ struct dmrc_group {
 	u64 committed;			/* walked for DMRC_IOC_STATE only */
 	u64 written;			/* likewise */
 	u64 lost_at;
+	u64 ended_stream;		/* that lost_at belongs to */
 	const char *lost_why;
 	struct dmrc_copy_slot *copy;	/* DMRC_COPY_SLOTS of them */
 

@@ -38,7 +38,35 @@ void resync(Rig& rig, Agent& agent, Replicas& replicas, uint64_t since) {
 
 } // namespace
 
-// Nobody reads: the application isn't delayed, the stream ends with a loss record, `dirty` covers the difference.
+// The agent is away while the ring overflows: the next one is told which stream ended, and reads its rest.
+KT_TEST(an_agent_that_comes_back_after_an_overflow_knows_the_stream_that_ended) {
+  Rig rig("gone");
+  const uint64_t stream = 0x5566778800000009;
+  {
+    Agent agent("gone");
+    agent.start(stream);
+    check(agent.attached().ended_stream == 0, "a stream ended before one began");
+  }
+  check(Agent("gone").attached().stream == stream, "the stream did not go on without an agent");
+  write_blocks(rig.device().path(), 3072, 100); // 12 MiB, the ring has 4
+  Agent agent("gone");
+  check(agent.attached().stream == 0 && agent.attached().ended_stream == stream,
+        "attach tells another stream");
+  expect_errno(agent.try_start(7), EBUSY, "start with unread records");
+  uint8_t last = 0;
+  uint64_t records = 0;
+  while (const dmrc_record* r = agent.next()) {
+    check(r->stream == static_cast<uint32_t>(stream), "a record of another stream");
+    last = r->type;
+    records++;
+  }
+  check(last == DMRC_LOSS && agent.state().lost_at == records, "the loss record is not the last");
+  agent.free_read();
+  agent.start(7);
+}
+
+// Nobody reads: the application isn't delayed, the stream ends with a loss record, `dirty` covers the
+// difference.
 KT_TEST(overflow_ends_the_stream_not_the_application) {
   Rig rig("over");
   Agent agent("over");
@@ -56,7 +84,8 @@ KT_TEST(overflow_ends_the_stream_not_the_application) {
   double slowest = write_blocks(rig.device().path(), 3072, 100);
   check(slowest < 1, "a write waited " + std::to_string(slowest) + " s");
   dmrc_state s = agent.state();
-  check(s.state & DMRC_STATE_LOST && !(s.state & DMRC_STATE_STREAM) && s.lost_at == s.reserved, "state after overflow");
+  check(s.state & DMRC_STATE_LOST && !(s.state & DMRC_STATE_STREAM) && s.lost_at == s.reserved,
+        "state after overflow");
   check(word(rig.device().status(), 2) == "lost", "status: " + rig.device().status());
   uint64_t writes = 0;
   uint8_t last = 0;
@@ -122,7 +151,8 @@ KT_TEST(checkpoints_cut_eras_exactly) {
     } else if (r.type == DMRC_HELD) {
       check(r.era == ended, "verdict of another marker");
     } else {
-      check(r.era > ended, "a record after marker " + std::to_string(ended) + " has era " + std::to_string(r.era));
+      check(r.era > ended,
+            "a record after marker " + std::to_string(ended) + " has era " + std::to_string(r.era));
       between++;
     }
   });
@@ -253,7 +283,8 @@ KT_TEST(mappings_are_what_they_must_be) {
   refused(a.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, 0, EPERM, "a writable mapping of all");
   refused(4096, PROT_READ | PROT_WRITE, MAP_SHARED, 0, EPERM, "a writable info page");
   refused(8192, PROT_READ | PROT_WRITE, MAP_SHARED, 0, EPERM, "a writable mapping around the consumer page");
-  refused(8192, PROT_READ | PROT_WRITE, MAP_SHARED, 4096, EPERM, "a writable mapping beyond the consumer page");
+  refused(8192, PROT_READ | PROT_WRITE, MAP_SHARED, 4096, EPERM,
+          "a writable mapping beyond the consumer page");
   refused(4096, PROT_READ, MAP_PRIVATE, 0, EINVAL, "a private mapping");
   refused(4096, PROT_READ, MAP_SHARED, a.map_bytes, EINVAL, "a mapping beyond the end");
   refused(a.map_bytes + 4096, PROT_READ, MAP_SHARED, 0, EINVAL, "a mapping over the end");
@@ -271,7 +302,8 @@ KT_TEST(mappings_are_what_they_must_be) {
   munmap(map, a.map_bytes);
 }
 
-// Random and aimed stores into the consumer page, random ioctls: the volumes stay right, the kernel says nothing.
+// Random and aimed stores into the consumer page, random ioctls: the volumes stay right, the kernel says
+// nothing.
 KT_TEST(hostile_agent_harms_nobody) {
   Rig rig("evil", 2);
   std::atomic<bool> stop{false};
@@ -296,8 +328,8 @@ KT_TEST(hostile_agent_harms_nobody) {
         unsigned nr = random() % 17;
         // SYNC to fence stop would let writes fail, as it must: not here.
         unsigned long command = _IOC(random() % 4, DMRC_IOC_MAGIC, nr, 8 * (random() % 25));
-        const unsigned long known[] = {DMRC_IOC_START, DMRC_IOC_STOP,  DMRC_IOC_ACK,    DMRC_IOC_CHECKPOINT,
-                                       DMRC_IOC_LIFT,  DMRC_IOC_COPY,  DMRC_IOC_PUT,    DMRC_IOC_DIRTY,
+        const unsigned long known[] = {DMRC_IOC_START, DMRC_IOC_STOP,   DMRC_IOC_ACK,    DMRC_IOC_CHECKPOINT,
+                                       DMRC_IOC_LIFT,  DMRC_IOC_COPY,   DMRC_IOC_PUT,    DMRC_IOC_DIRTY,
                                        DMRC_IOC_MARK,  DMRC_IOC_SETTLE, DMRC_IOC_UPDATE, DMRC_IOC_VOLUME,
                                        DMRC_IOC_STATE, DMRC_IOC_ATTACH};
         if (random() % 8)

@@ -6,7 +6,9 @@
 namespace rc::agent {
 namespace {
 
-constexpr auto pause_before_open = std::chrono::seconds(1);
+constexpr auto first_pause = std::chrono::seconds(1);
+constexpr unsigned doublings_max = 5; // 32 s
+constexpr auto stood_long = std::chrono::seconds(10);
 
 std::string text_of(const NodeCalls::Json& parameters, const char* key) {
   const auto found = parameters.is_object() ? parameters.find(key) : parameters.end();
@@ -53,19 +55,39 @@ bool Sessions::up(const std::string& group, const std::string& peer) const {
   return found != sessions_.end() && found->second.is_up();
 }
 
+void Sessions::hurry(const std::string& group, const std::string& peer) {
+  const auto found = sessions_.find(Key{group, peer});
+  if (found == sessions_.end() || !found->second.retry)
+    return;
+  found->second.short_ones = 0;
+  open(Key(found->first));
+}
+
 void Sessions::open(const Key& key) {
   const auto found = sessions_.find(key);
   if (found == sessions_.end() || found->second.sent_open || !peers_.link(key.peer))
     return;
   calls_.note(key.peer, "group.open", {{"group", key.group}, {"role", callbacks_.role(key.group)}});
   found->second.sent_open = true;
-  if (found->second.is_up())
-    callbacks_.up(key.group, key.peer);
+  found->second.retry.reset();
+  tell_when_up(key, found->second);
 }
 
+void Sessions::tell_when_up(const Key& key, Session& session) {
+  if (!session.is_up())
+    return;
+  session.up_since = std::chrono::steady_clock::now();
+  callbacks_.up(key.group, key.peer);
+}
+
+// What a peer refuses it will refuse again in a second: each short session doubles the pause.
 void Sessions::open_later(const Key& key) {
   Session& session = sessions_[key];
-  session.retry = std::make_unique<boost::asio::steady_timer>(context_.loop, pause_before_open);
+  if (std::chrono::steady_clock::now() - session.up_since > stood_long)
+    session.short_ones = 0;
+  const auto pause = first_pause * (1U << std::min(session.short_ones, doublings_max));
+  session.short_ones++;
+  session.retry = std::make_unique<boost::asio::steady_timer>(context_.loop, pause);
   session.retry->async_wait([this, key](boost::system::error_code failed) {
     if (!failed)
       open(key);
@@ -101,8 +123,10 @@ void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parame
     return;
   }
   found->second.got_open = true;
-  if (found->second.is_up())
-    callbacks_.up(key.group, key.peer);
+  if (found->second.retry)
+    open(key); // who opens first ends the pause of both
+  else
+    tell_when_up(key, found->second);
 }
 
 void Sessions::heard_closed(const std::string& peer, const NodeCalls::Json& parameters) {

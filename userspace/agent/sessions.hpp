@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // One session of one group on one link: both ends said `open`, neither said `closed`. Only then do the
 // group's messages and records count; what is still on its way from an older session is dropped. A session
-// that was closed is opened again by both ends after a pause. docs/wire.md, "Sessions of a group".
+// that was closed is opened again by both ends after a pause, a longer one each time that it did not last. docs/wire.md, "Sessions of a group".
 // Single-threaded.
 #pragma once
 
@@ -31,6 +31,8 @@ public:
   // End the session; opened again after the pause. The core's CloseLink.
   void close(const std::string& group, const std::string& peer, const std::string& reason);
   bool up(const std::string& group, const std::string& peer) const;
+  // A reason for refusals is gone: try now if a pause is under way.
+  void hurry(const std::string& group, const std::string& peer);
 
   void link_up(const std::string& peer);
   void link_down(const std::string& peer, const std::string& reason);
@@ -44,11 +46,14 @@ private:
   struct Session {
     bool sent_open = false;
     bool got_open = false;
-    std::unique_ptr<boost::asio::steady_timer> retry;
+    std::unique_ptr<boost::asio::steady_timer> retry; // while a pause is under way
+    unsigned short_ones = 0;                          // sessions that were closed soon, in a row
+    std::chrono::steady_clock::time_point up_since{};
     bool is_up() const { return sent_open && got_open; }
   };
   void open(const Key& key);
   void open_later(const Key& key);
+  void tell_when_up(const Key& key, Session& session);
   void reset(const Key& key, const std::string& reason);
   void heard_open(const std::string& peer, const NodeCalls::Json& parameters);
   void heard_closed(const std::string& peer, const NodeCalls::Json& parameters);

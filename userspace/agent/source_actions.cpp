@@ -67,6 +67,7 @@ bool SourceRuntime::execute(source::AttachRing&) {
   source::RingAttached attached;
   attached.stream = ring_->stream();
   attached.freed = state->freed;
+  attached.reserved = state->reserved;
   attached.acked = state->acked;
   attached.era = Era{state->era};
   attached.lost_at = state->lost_at;

@@ -136,9 +136,9 @@ void SourceRuntime::journal_failed(const Error& error) {
 // ---- ring
 
 void SourceRuntime::watch_ring() {
-  if (!ring_ || !ring_watch_ || stopped_)
-    return;
-  ring_->set_read(next_read_ == 0 ? 0 : next_read_ - 1);
+  if (!ring_ || !ring_watch_ || stopped_ || next_read_ == 0)
+    return; // without a stream what may lie in the ring would keep it readable
+  ring_->set_read(next_read_ - 1);
   ring_->request_wakeup(wake_records);
   ring_watch_->arm([this, self = shared_from_this()] { read_ring(); });
 }
@@ -276,11 +276,13 @@ void SourceRuntime::suspend_pair(const std::string& peer, const std::string& rea
 void SourceRuntime::resume_pair(const std::string& peer) {
   if (const auto* link = link_of(peer))
     step(core::source::ResumeRequested{static_cast<core::LinkSlot>(link->pair.link_slot)});
+  services_.sessions.hurry(row_.name, peer);
 }
 
 void SourceRuntime::resync_pair(const std::string& peer) {
   if (const auto* link = link_of(peer))
     step(core::source::ResyncRequested{static_cast<core::LinkSlot>(link->pair.link_slot)});
+  services_.sessions.hurry(row_.name, peer);
 }
 
 void SourceRuntime::force_confirm() { step(core::source::ForceConfirmed{}); }

@@ -55,11 +55,12 @@ struct VolumesLoaded {
 // Answer to AttachRing: the file is attached; also what DMRC_IOC_STATE says. The agent reads records from
 // freed + 1 on and hands them over again: the Source has forgotten everything that was not stored.
 struct RingAttached {
-  StreamId stream{}; // 0: none runs
+  StreamId stream{}; // that runs or that a loss has ended (lost_at); 0: none
   Seq freed = 0;
+  Seq reserved = 0; // highest seq given out; without a stream what is beyond `freed` is of no use to anybody
   Seq acked = 0;
   Era era{};
-  std::uint64_t lost_at = 0; // the running stream ended by overflow at this seq
+  std::uint64_t lost_at = 0; // the stream ended by overflow at this seq
   bool sync_wait = false;    // writes wait for acknowledgements
   bool alone = false;
   Era alone_since{};

@@ -156,7 +156,9 @@ void Source::Parts::resume(Link& link, const format::HelloMessage& hello) {
                    "the copying goes on", "wait for its end");
   } else {
     link.catch_up = ring.read();
-    if (link.pair.state() != PairState::Duplex || link.durable < ring.read())
+    if (life == Life::Lost)
+      link.pair.move(PairState::Pending, fetches_lost, resync_follows);
+    else if (link.pair.state() != PairState::Duplex || link.durable < ring.read())
       link.pair.move(PairState::Pending, "catching up after an interruption",
                      "wait; it becomes duplex by itself");
     else

@@ -90,6 +90,8 @@ void Source::Parts::on_attached(const RingAttached& event) {
   life_next.clear();
   ring.attach(event.stream, event.freed, event.data_bytes, event.slots);
   if (event.stream.value == 0) {
+    if (event.reserved > event.freed)
+      out.push_back(FreeRing{event.reserved}); // no stream starts in a ring that is not wholly freed
     // Writes that wait in the kernel go on waiting: a copy may be current for the stream that ended.
     if (event.alone) {
       sync.phase = Sync::Phase::Alone;

@@ -100,6 +100,9 @@ struct Link {
   bool connected() const { return talk != LinkTalk::Down && talk != LinkTalk::Closed; }
 };
 
+// Of a pair while what the ended stream still holds is fetched.
+constexpr const char* fetches_lost = "the ring overflowed: later writes are only marked";
+constexpr const char* resync_follows = "wait: a resync by delta follows by itself";
 constexpr double keep_spilled = 0.375; // of the ring: what stays in it of what is spilled
 
 struct Spill {

@@ -154,7 +154,8 @@ void Source::Parts::on_watermarks(Link& link, const format::WatermarksMessage& m
     }
     if (resync->checkpoint.value != 0 && message.draft_complete && message.complete >= resync->checkpoint)
       finish_resync(link);
-  } else if (link.pair.state() != PairState::Duplex && !link.leaving && link.durable >= link.catch_up) {
+  } else if (life == Life::Running && link.pair.state() != PairState::Duplex && !link.leaving &&
+             link.durable >= link.catch_up) {
     link.pair.move(PairState::Duplex, "every write goes there in order", "none");
     note(5, link.config.peer + " has caught up");
   }

@@ -68,9 +68,12 @@ void Source::Parts::lose_stream() {
   drain_until_ns = now.boot_ns + config.drain_ms * ms;
   note(4, "the stream ended at record " + std::to_string(lost_at) + ": the ring overflowed");
   copies_outstanding = 0;
-  for (auto& [slot, link] : links)
+  for (auto& [slot, link] : links) {
     if (link.resync)
       link.resync->outstanding = 0;
+    else if (link.pair.state() == PairState::Duplex)
+      link.pair.move(PairState::Pending, fetches_lost, resync_follows);
+  }
   end_current("the stream ended by overflow");
 }
 

@@ -42,7 +42,7 @@ public:
       return attach_failed(attach);
     geometry_ = {attach.slots, attach.data_bytes, attach.copy_slots, attach.copy_slot_bytes,
                  attach.region_sectors};
-    stream_ = StreamId{attach.stream};
+    stream_ = StreamId{attach.stream ? attach.stream : attach.ended_stream};
     first_unread_ = attach.freed + 1;
     return map(attach);
   }

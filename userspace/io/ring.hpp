@@ -41,8 +41,8 @@ public:
   // the stream.
   virtual Result<Era> start(StreamId stream) = 0;
   virtual Status stop() = 0;
-  // Of the stream that is read, from attach or start. 0: at attach none ran; records of an ended one may
-  // still be there.
+  // Of the stream that is read, from attach or start; at attach also one that a loss has ended, as state()
+  // tells. 0: at attach there was none; records of one that was ended on purpose may still be there.
   virtual StreamId stream() const = 0;
   // Where reading begins: freed + 1 at attach, or the first seq after start.
   virtual Seq first_unread() const = 0;

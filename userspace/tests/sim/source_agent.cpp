@@ -168,6 +168,7 @@ void SourceAgent::act(const AttachRing&) {
                    : target.lost_at()    ? target.read_stream()
                                          : StreamId{};
     event.freed = target.freed();
+    event.reserved = target.reserved();
     event.acked = target.acked();
     event.era = target.era();
     event.lost_at = target.lost_at();

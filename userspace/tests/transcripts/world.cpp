@@ -153,6 +153,7 @@ void World::source_action(const source::Action& action) {
                    source::RingAttached attached;
                    attached.stream = kernel.stream;
                    attached.freed = kernel.freed;
+                   attached.reserved = kernel.ring.size();
                    attached.acked = kernel.acked;
                    attached.era = kernel.era;
                    attached.lost_at = kernel.lost_at;

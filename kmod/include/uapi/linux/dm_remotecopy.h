@@ -118,7 +118,8 @@ struct dmrc_attach {
 	__u32 copy_slots; /* out */
 	__u32 copy_slot_bytes; /* out */
 	__u32 region_sectors; /* out: region size of the group */
-	__u64 zero[4];
+	__u64 ended_stream; /* out: the stream that a loss has ended (its rest may still be read), or 0 */
+	__u64 zero[3];
 };
 
 /* Start a new stream (primary, no stream running, ring wholly freed). Errors: EBUSY, EROFS. */

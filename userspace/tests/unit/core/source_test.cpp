@@ -275,8 +275,17 @@ TEST(Source, AResyncByCommandDoesNotWakeWhatIsSuspendedByCommand) {
 TEST(Source, WithoutItsSyncPairItIsNotAloneAnyMore) {
   Primary primary(LinkMode::Sync);
   primary.finish_copying(primary.attach_blank());
-  primary.step(SuspendRequested{0, "test"}, 400);
-  ASSERT_TRUE(primary.source->status(at_ms(410)).alone);
+  primary.step(CheckpointPut{Era::of(1, 1), primary.read + 1, 0, ""}, 400);
+  primary.capture({record(DMRC_MARKER, primary.read + 1), record(DMRC_HELD, primary.read + 2)}, 400);
+  format::WatermarksMessage complete = primary.marks(primary.read);
+  complete.complete = Era::of(1, 1);
+  primary.say(complete, 410);
+  const Actions duplex = primary.step(Tick{}, 411);
+  ASSERT_EQ(of<SetSync>(duplex).size(), 1U);
+  primary.step(SyncSwitched{true, primary.read}, 412);
+  primary.step(RingProgress{primary.read, true, Era::of(1, 2)}, 415);
+  primary.step(SuspendRequested{0, "test"}, 416);
+  ASSERT_TRUE(primary.source->status(at_ms(417)).alone);
   primary.step(LinkRemoved{0}, 420);
   EXPECT_FALSE(primary.source->status(at_ms(430)).alone);
   EXPECT_TRUE(primary.source->status(at_ms(430)).links.empty());
