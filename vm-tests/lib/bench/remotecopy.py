@@ -52,30 +52,40 @@ class Remotecopy:
                            {"command_s": round(made - began, 2)})
 
     def random_write(self, mode: str, seconds: float) -> load.Sample:
+        """An async pair that can't keep up loses its order and comes back with the newest bytes of each region;
+        then no more is counted than went over the link. Time until the copy shows it all: extra["applied_s"]."""
         self._pair(mode)
         self._wait("synced", 120)
         self._wait("drained", 120)
+        before, alone_before = self._status()["sent_bytes"], self._times_alone()
         sample = load.counted(f"4 KiB random write, remotecopy {mode}", self.primary, VOLUME, seconds,
                               lambda written: self._drain())
         ended = time.monotonic()
+        sent = self._status()["sent_bytes"] - before
+        sample.extra["kept_order"] = sent >= sample.bytes
+        sample.bytes = min(sample.bytes, sent)
+        if mode == "sync" and self._times_alone() != alone_before:
+            sample.bytes = 0        # writes completed without the copy: not what was to be measured
+            sample.extra["stayed_current"] = False
         self._wait_applied()
         sample.extra["applied_s"] = round(sample.seconds + time.monotonic() - ended, 2)
         return sample
 
+    def _times_alone(self) -> int:
+        return self._rcctl("events", "--limit", "100000").out.count("alone since")
+
     def _drain(self) -> dict:
-        """Durable in the copy's journal. A link that was suspended meanwhile has lost its order: not counted."""
-        pair = self._status()
+        """Durable in the copy's journal."""
+        lag = self._status()["lag_bytes"]
         self._wait("drained", 600)
-        return {"lag_bytes_at_end": pair["lag_bytes"], "state_at_end": pair["state"]}
+        return {"lag_bytes_at_end_of_load": lag}
 
     def _wait_applied(self) -> None:
-        """Until the copy's image has what was durable: its newest image is younger than this moment."""
-        asked = time.monotonic()
-        while True:
-            image = self._status()["complete"]
-            if image and image["age_seconds"] is not None and image["age_seconds"] < time.monotonic() - asked:
-                return
-            if time.monotonic() - asked > 120:
+        """Until the copy's image is of a moment after now; both moments are of the primary's clock."""
+        asked = self._report()["time"]
+        deadline = time.monotonic() + 120
+        while not (image := self._status()["complete"]) or image["time"] <= asked:
+            if time.monotonic() > deadline:
                 raise LabError("the copy applies nothing; see rcctl status on copy1")
             time.sleep(POLL_S)
 
@@ -84,9 +94,11 @@ class Remotecopy:
                     "--volume", f"data={rig.DATA},/dev/lab/meta-data", "--force")
         self._paired = True
 
+    def _report(self) -> dict:
+        return json.loads(self._rcctl("status", GROUP, "--json").out)
+
     def _status(self) -> dict:
-        groups = json.loads(self._rcctl("status", GROUP, "--json").out)["groups"]
-        return groups[0]["pairs"][0]
+        return self._report()["groups"][0]["pairs"][0]
 
     def _wait(self, condition: str, timeout: int) -> None:
         self._rcctl("wait", GROUP, "--for", condition, "--timeout", f"{timeout}s", timeout=timeout + 30)

@@ -13,16 +13,23 @@ from ..disks import Sizes
 from ..lab import Lab, Options
 
 PRIMARY, COPY = "primary1", "copy1"
-DATA, DRBD, SPARE = "/dev/lab/data", "/dev/lab/log", "/dev/lab/spare"
+DATA, DRBD, SPARE = (f"/dev/mapper/disk-{name}" for name in ("data", "log", "spare"))
 PACKAGES = ("drbd-utils", "socat")
 
 
 def options(size_mib: int, product, include: str = "") -> Options:
-    """All disks are of one size. Memory: four that fill up, and what a small system needs besides."""
+    """The journal is twice the volume. Memory: all that, and what a small system needs besides."""
     return Options(nodes={"primary": 1, "copy": 1}, include=PACKAGES + tuple(filter(None, include.split(","))),
                    copies=(str(product),), ram_disks=True,
                    mem_mib=5 * size_mib + 768,
                    sizes=Sizes(data_mib=size_mib, log_mib=size_mib, journal_mib=2 * size_mib))
+
+
+def cut_to_size(lab: Lab, size_mib: int) -> None:
+    """RAM disks are born with one size, the journal's; a volume is the first part of its disk, as LVM would make it."""
+    for node in lab.nodes.values():
+        for name in ("data", "log", "spare"):
+            node.exec(f"dmsetup create disk-{name} --table '0 {size_mib * 2048} linear /dev/lab/{name} 0'")
 
 
 def fill(lab: Lab, node: str, path: str) -> None:
