@@ -155,27 +155,28 @@ KT_TEST(killed_agents_lose_nothing) {
   Writers writers(rig.device().path(), o);
   uint64_t redone = 0;
   for (int i = 0; i < 10; i++) {
-    pid_t pid = spawn();
-    sleep_ms(120);
     uint64_t before = *applied;
-    kill(pid, SIGKILL);
+    pid_t pid = spawn();
     int status;
+    await(60, "an agent moves records", [&] {
+      check(waitpid(pid, &status, WNOHANG) == 0, "an agent gave up: status " + std::to_string(WEXITSTATUS(status)));
+      return *applied > before + 50;
+    });
+    kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     check(WIFSIGNALED(status), "an agent gave up: status " + std::to_string(WEXITSTATUS(status)));
-    check(before > 0, "an agent moved nothing");
   }
   writers.stop();
   pid_t pid = spawn();
   uint64_t last = 0;
-  {
-    await(5, "the last agent reads all", [&] {
-      uint64_t now = *seen;
-      bool quiet = now == last && now > 0;
-      last = now;
-      sleep_ms(100);
-      return quiet;
-    });
-  }
+  int quiet = 0;
+  await(60, "the last agent reads all", [&] {
+    uint64_t now = *seen;
+    quiet = now == last && now > 0 ? quiet + 1 : 0;
+    last = now;
+    sleep_ms(100);
+    return quiet == 10;
+  });
   kill(pid, SIGKILL);
   waitpid(pid, nullptr, 0);
   redone = *applied - *seen;
