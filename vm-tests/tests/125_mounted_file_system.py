@@ -29,6 +29,7 @@ def test_a_mounted_file_system_outlives_the_agent_and_comes_back_at_boot(lab):
     node.exec(f"echo before > {MOUNT}/file && sync {MOUNT}/file")
     pid = node.sh("systemctl show -p MainPID --value rcagent")
     node.exec(f"kill -9 {pid}; echo killed >> {MOUNT}/file && sync {MOUNT}/file")
+    group.wait_agent("primary1")
     group.wait_protected()
     node.exec("systemctl stop rcagent", timeout=60)
     node.exec(f"echo stopped >> {MOUNT}/file && sync {MOUNT}/file")
