@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // One session of one group on one link: both ends said `open`, neither said `closed`. Only then do the
 // group's messages and records count; what is still on its way from an older session is dropped. A session
-// that was closed is opened again by both ends after a pause, a longer one each time that it did not last. docs/wire.md, "Sessions of a group".
-// Single-threaded.
+// that was closed is opened again by both ends after a pause, a longer one each time that it did not last.
+// docs/wire.md, "Sessions of a group". Single-threaded.
 #pragma once
 
 #include "agent/node_calls.hpp"

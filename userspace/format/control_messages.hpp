@@ -352,7 +352,7 @@ struct PlanStep {
   std::string node;
   std::string text;
   StepState state = StepState::Planned;
-  std::string reason;    // of a failure or a skip
+  std::string reason; // of a failure or a skip
 };
 
 // What one site holds; the plan says what the others lack.
