@@ -12,11 +12,12 @@ MIB = 1 << 20
 
 @dataclass
 class Sample:
-    """One measurement. bytes over seconds is what counts; extra is for the reader."""
+    """One measurement. bytes over seconds is what counts; extra is for the reader; others: see host.py."""
     what: str
     bytes: int
     seconds: float
     extra: dict = field(default_factory=dict)
+    others: float = 0.0
 
     @property
     def mib_s(self) -> float:

@@ -6,6 +6,8 @@ import json
 import statistics
 from dataclasses import asdict
 
+from . import host
+
 # numerator, denominator, floor, words
 FLOORS = [
     ("async", "drbd_a", 1.5, "async 4 KiB random write, queue depth 16: remotecopy / DRBD protocol A"),
@@ -14,10 +16,6 @@ FLOORS = [
 ]
 TOLD = [("async", "linear", "async: remotecopy / no copy at all (dm-linear)"),
         ("drbd_a", "linear", "DRBD protocol A / no copy at all (dm-linear)")]
-
-
-def median_of(samples: list) -> float:
-    return statistics.median(sample.mib_s for sample in samples)
 
 
 def ratios(samples: dict) -> list[dict]:
@@ -29,8 +27,10 @@ def ratios(samples: dict) -> list[dict]:
             continue
         each = [a.mib_s / b.mib_s for a, b in zip(samples[above], samples[below])]
         ratio = statistics.median(each)
+        disturbed = any(sample.others > host.DISTURBED for sample in samples[above] + samples[below])
+        met = None if floor is None or disturbed else ratio >= floor
         rows.append({"ratio": round(ratio, 2), "least": round(min(each), 2), "most": round(max(each), 2), "of": above,
-                     "to": below, "floor": floor, "met": None if floor is None else ratio >= floor, "words": words})
+                     "to": below, "floor": floor, "met": met, "disturbed": disturbed, "words": words})
     return rows
 
 
@@ -49,8 +49,8 @@ def table(samples: dict) -> str:
 def verdicts(rows: list[dict]) -> str:
     lines = []
     for row in rows:
-        floor = ("" if row["floor"] is None else
-                 f"   floor {row['floor']:g}: {'met' if row['met'] else 'MISSED'}")
+        judged = "NOT JUDGED, the host was busy" if row["disturbed"] else "met" if row["met"] else "MISSED"
+        floor = "" if row["floor"] is None else f"   floor {row['floor']:g}: {judged}"
         lines.append(f"{row['ratio']:6.2f}  ({row['least']:.2f}-{row['most']:.2f})  {row['words']}{floor}")
     return "\n".join(lines)
 
