@@ -9,8 +9,9 @@ namespace rc::agent {
 
 using namespace rc::control;
 
-Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board)
-    : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board) {
+Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board,
+                   PrimaryNews& news)
+    : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board), news_(news) {
   serve_knowledge();
   serve_forget();
 }

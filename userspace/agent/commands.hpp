@@ -5,6 +5,7 @@
 #pragma once
 
 #include "agent/groups.hpp"
+#include "agent/primary_news.hpp"
 #include "agent/status_board.hpp"
 #include "format/control_handler.hpp"
 
@@ -16,7 +17,8 @@ inline std::string pair_object(const std::string& group, const std::string& node
 
 class Commands : public control::ControlHandler {
 public:
-  Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board);
+  Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board,
+           PrimaryNews& news);
 
   void version(const control::VersionRequest& request, control::Reply<control::VersionReply> reply) override;
   void node_add(const control::NodeAddRequest& request, control::Reply<control::ChangeReply> reply) override;
@@ -85,12 +87,14 @@ private:
   void execute(std::shared_ptr<Takeover> work);
   void follow_takeover(std::shared_ptr<Takeover> work);
   void finish_takeover(const std::shared_ptr<Takeover>& work, const std::optional<Error>& error);
+  void end_takeover(const std::shared_ptr<Takeover>& work, const std::optional<Error>& error);
 
   Context& context_;
   Peers& peers_;
   NodeCalls& calls_;
   Groups& groups_;
   StatusBoard& board_;
+  PrimaryNews& news_;
 };
 
 } // namespace rc::agent

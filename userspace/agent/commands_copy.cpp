@@ -18,6 +18,14 @@ void Commands::copy_prepare(const CopyPrepareRequest& request, Reply<ChangeReply
                 "a former primary becomes a copy only by command: delete the group there first"});
     return;
   }
+  if (existing && request.generation != 0 && request.generation < existing->generation) {
+    reply(Error{ErrorCode::Refused,
+                "node " + context_.config.node + " knows generation " + std::to_string(existing->generation) +
+                    " of group " + request.group + ", whose primary is node " + existing->primary_node +
+                    "; that of node " + request.source + " is " + std::to_string(request.generation),
+                "node " + request.source + " is not the primary any more: rcctl status " + request.group});
+    return;
+  }
   if (existing && existing->journal != request.journal) {
     reply(Error{ErrorCode::Refused,
                 "node " + context_.config.node + " already holds a copy of group " + request.group +
@@ -164,7 +172,10 @@ void Commands::copy_prepared(const CopyPrepareRequest& request, Reply<ChangeRepl
     reply(outcome.error());
     return;
   }
-  if (const Status stored = context_.inventory.set_role(request.group, Role::Secondary, request.source, 0);
+  const auto before = group_row(request.group);
+  if (const Status stored = context_.inventory.set_role(
+          request.group, Role::Secondary, request.source,
+          std::max(request.generation, before ? before->generation : std::uint64_t{0}));
       !stored) {
     reply(stored.error());
     return;

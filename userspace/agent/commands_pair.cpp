@@ -2,6 +2,7 @@
 // Commands on pairs: the primary's side asks the other node to prepare the copy, then attaches the link.
 #include "agent/commands.hpp"
 #include "agent/forward.hpp"
+#include "core/lineage.hpp"
 
 #include <algorithm>
 
@@ -47,6 +48,15 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
   }
   if (forwarded(*group, request, reply))
     return;
+  GroupStatus state;
+  groups_.fill_status(request.group, state);
+  if (state.state == GroupState::Unconfirmed || state.state == GroupState::LostBranch) {
+    reply(Error{ErrorCode::Refused,
+                "group " + request.group + " on node " + context_.config.node + " is " +
+                    to_token(state.state) + ": " + state.reason,
+                state.next_action});
+    return;
+  }
   const auto set = volume_set(*group);
   const auto volumes = match_volumes(set, request);
   if (!volumes) {
@@ -84,6 +94,7 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
   prepare.journal_bytes = request.journal_bytes;
   prepare.ring_mib = group->ring_mib;
   prepare.link_slot = pair.link_slot;
+  prepare.generation = core::newest_generation(groups_.lineage(request.group));
   prepare.volumes = *volumes;
   prepare.force = request.force;
   prepare.dry_run = request.dry_run;

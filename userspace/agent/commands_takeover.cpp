@@ -53,7 +53,7 @@ TakeoverReply show(const core::Plan& plan, const core::PlanInput& input, const T
   reply.needs_force = plan.needs_force;
   reply.refusal = plan.refusal;
   for (const auto& step : plan.steps)
-    reply.steps.push_back({.node = step.node, .text = step.text});
+    reply.steps.push_back({.node = step.node, .text = step.text, .kind = core::to_string(step.kind)});
   reply.forecast.current = plan.loss.none;
   if (plan.loss.seconds_ns)
     reply.forecast.lost_seconds = static_cast<double>(*plan.loss.seconds_ns) / 1e9;
@@ -130,6 +130,7 @@ void Commands::gather_knowledge(std::shared_ptr<Takeover> work) {
   work->input.force = work->request.force;
   work->input.accept_loss_of = work->request.accept_loss_of;
   work->input.volumes = volume_set(work->row).volumes.size();
+  work->input.newest_known = work->row.generation;
   work->input.nodes.push_back(own_knowledge(context_, groups_, work->row.name));
   work->questions = others.size() + 1;
   const auto answered = [this, work] {
@@ -235,11 +236,34 @@ void Commands::finish_takeover(const std::shared_ptr<Takeover>& work, const std:
       step.state = StepState::Skipped; // for somebody to do there; it was said, not done
   work->shown.complete = !error;
   work->shown.next_action.clear();
-  if (!error) {
-    for (const auto& volume : volume_set(work->row).volumes)
-      work->shown.devices.push_back(device_path(volume.group, volume.name));
-    work->shown.next_action = "start the application on these devices; rcctl status " + work->row.name;
+  if (error) {
+    end_takeover(work, error);
+    return;
   }
+  for (const auto& volume : volume_set(work->row).volumes)
+    work->shown.devices.push_back(device_path(volume.group, volume.name));
+  news_.tell(work->row.name, [this, work](const PrimaryNews::Answers& answers) {
+    std::string join;
+    for (auto& step : work->shown.steps) {
+      if (step.kind != core::to_string(core::PlanStepKind::TellPeers))
+        continue;
+      const auto answer = answers.find(step.node);
+      if (answer != answers.end() && answer->second)
+        step.state = StepState::Done;
+      else
+        step.reason = answer != answers.end() ? answer->second.error().what
+                                              : "there is no link; it is told when it is back";
+    }
+    for (const auto& [node, answer] : answers)
+      if (answer && !answer->command.empty())
+        join += "; " + node +
+                " still holds a copy of the old primary, give it this one's writes: " + answer->command;
+    work->shown.next_action = "start the application on these devices; rcctl status " + work->row.name + join;
+    end_takeover(work, std::nullopt);
+  });
+}
+
+void Commands::end_takeover(const std::shared_ptr<Takeover>& work, const std::optional<Error>& error) {
   if (work->stored_plan != 0)
     if (const auto stored = context_.inventory.store_plan(
             {.id = work->stored_plan, .request = work->request, .plan = work->shown});

@@ -266,6 +266,10 @@ void Groups::become_primary(const std::string& name) {
     failed(name, rows.error());
     return;
   }
+  for (const auto& ended : rows->pairs_to_here) // the old primary feeds this node no more
+    if (const auto removed = context_.inventory.remove_pair(ended.group, ended.source, ended.target);
+        !removed)
+      log::error("inventory: " + removed.error().text());
   make_runtime(name, *rows);
   changed_(name);
 }

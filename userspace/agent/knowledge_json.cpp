@@ -18,7 +18,9 @@ template <typename T> T value_of(const Json& json, const char* key, T otherwise 
     return found->is_number_unsigned() ? found->template get<T>() : otherwise;
 }
 
-Json lineage_to_json(const std::vector<format::LineageEntry>& lineage) {
+} // namespace
+
+control::Json lineage_to_json(const std::vector<format::LineageEntry>& lineage) {
   Json list = Json::array();
   for (const auto& entry : lineage)
     list.push_back({{"generation", entry.generation},
@@ -28,7 +30,7 @@ Json lineage_to_json(const std::vector<format::LineageEntry>& lineage) {
   return list;
 }
 
-std::vector<format::LineageEntry> lineage_from_json(const Json& json) {
+std::vector<format::LineageEntry> lineage_from_json(const control::Json& json) {
   std::vector<format::LineageEntry> lineage;
   if (json.is_array())
     for (const auto& entry : json)
@@ -38,6 +40,8 @@ std::vector<format::LineageEntry> lineage_from_json(const Json& json) {
                          .base = Era{value_of<std::uint64_t>(entry, "base")}});
   return lineage;
 }
+
+namespace {
 
 Json copy_to_json(const core::TargetStatus& copy) {
   return {{"connected", copy.connected},

@@ -11,6 +11,9 @@
 
 namespace rc::agent {
 
+control::Json lineage_to_json(const std::vector<format::LineageEntry>& lineage);
+std::vector<format::LineageEntry> lineage_from_json(const control::Json& json);
+
 control::Json knowledge_to_json(const core::NodeKnowledge& knowledge);
 core::NodeKnowledge knowledge_from_json(const control::Json& json);
 

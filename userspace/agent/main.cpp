@@ -27,6 +27,7 @@ public:
                           .down =
                               [this](const auto& peer, const auto& reason) {
                                 calls_.link_down(peer, reason);
+                                news_.link_down(peer);
                                 sessions_.link_down(peer, reason);
                               },
                           .frame = [this](const auto& peer,
@@ -40,8 +41,10 @@ public:
                                     const auto& role) { return groups_.accept_session(group, peer, role); },
                    .role = [this](const auto& group) { return groups_.role_text(group); }}),
         groups_(context_, peers_, sessions_, [this](const std::string&) { board_.changed(); }),
-        board_(context_, peers_, groups_), commands_(context_, peers_, calls_, groups_, board_), tick_(loop),
-        refresh_(loop), signals_(loop, SIGTERM, SIGINT) {}
+        board_(context_, peers_, groups_),
+        news_(context_, peers_, calls_, groups_, [this] { board_.changed(); }),
+        commands_(context_, peers_, calls_, groups_, board_, news_), tick_(loop), refresh_(loop),
+        signals_(loop, SIGTERM, SIGINT) {}
 
   Status start() {
     const io::NodeRow self{.name = context_.config.node,
@@ -115,6 +118,7 @@ private:
   }
 
   void refresh() {
+    news_.tick();
     board_.refresh();
     refresh_.expires_after(refresh_interval);
     refresh_.async_wait([this](boost::system::error_code failed) {
@@ -137,6 +141,7 @@ private:
   Sessions sessions_;
   Groups groups_;
   StatusBoard board_;
+  PrimaryNews news_;
   Commands commands_;
   std::unique_ptr<io::ControlServer> server_;
   boost::asio::steady_timer tick_;

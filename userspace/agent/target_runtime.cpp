@@ -4,14 +4,19 @@
 
 #include "agent/clock.hpp"
 #include "agent/status_report.hpp"
+#include "core/lineage.hpp"
 #include "format/frame.hpp"
+#include "format/messages_cbor.hpp"
 #include "io/block_device.hpp"
 
 namespace rc::agent {
 TargetRuntime::TargetRuntime(RuntimeServices services, io::GroupRow row, VolumeSet volumes, io::PairRow pair)
     : services_(std::move(services)), row_(std::move(row)), volumes_(std::move(volumes)),
       pair_(std::move(pair)), actions_([this](core::target::Action& action) { return execute(action); }),
-      channel_(format::channel_of(row_.name)), since_(io::utc_now()) {}
+      channel_(format::channel_of(row_.name)), since_(io::utc_now()) {
+  if (!row_.primary_node.empty() && row_.primary_node != pair_.source)
+    moved_.emplace();
+}
 
 // Blocks: worker thread.
 Result<TargetRuntime::Prepared> TargetRuntime::prepare(const VolumeSet& set, io::Journal& journal) {
@@ -84,7 +89,7 @@ void TargetRuntime::begin(Prepared prepared) {
   step(core::target::Started{});
   services_.sessions.want(row_.name, pair_.source);
   if (services_.sessions.up(row_.name, pair_.source))
-    step(core::target::LinkUp{});
+    link_up(pair_.source);
   services_.changed(row_.name);
 }
 
@@ -134,8 +139,13 @@ void TargetRuntime::journal_failed(const Error& error) {
 }
 
 void TargetRuntime::link_up(const std::string& peer) {
-  if (peer == pair_.source)
+  if (peer != pair_.source)
+    return;
+  if (!moved_)
     step(core::target::LinkUp{});
+  else if (io::Link* link = services_.peers.link(peer); link && !moved_->empty())
+    link->send(format::FrameType::Message, channel_,
+               format::encode_message(format::GenerationMessage{.lineage = *moved_, .primary = false}));
 }
 
 void TargetRuntime::link_down(const std::string& peer, const std::string& reason) {
@@ -172,7 +182,28 @@ void TargetRuntime::take_over(std::function<void(Error)> refused) {
     return;
   }
   takeover_refused_ = std::move(refused);
-  step(core::target::TakeoverRequested{.site = services_.context.config.site, .id = random_id()});
+  step(core::target::TakeoverRequested{
+      .site = services_.context.config.site, .id = random_id(), .newest_known = row_.generation});
+}
+
+void TargetRuntime::primary_moved(const std::string& primary, std::vector<format::LineageEntry> lineage) {
+  if (moved_ && row_.primary_node == primary && *moved_ == lineage)
+    return;
+  row_.primary_node = primary;
+  row_.generation = core::newest_generation(lineage);
+  moved_ = std::move(lineage);
+  step(core::target::LinkDown{"node " + primary + " is the primary now"});
+  // Opened anew by both ends: then the old source, if it lives, hears that it is stale.
+  services_.sessions.close(row_.name, pair_.source, "node " + primary + " is the primary now");
+  services_.changed(row_.name);
+}
+
+std::string TargetRuntime::join_command() const {
+  std::string text = "rcctl pair create " + row_.name + " --to " + services_.context.config.node +
+                     " --mode " + control::to_token(pair_.mode) + " --journal " + row_.journal;
+  for (const auto& volume : volumes_.volumes)
+    text += " --volume " + volume.name + "=" + volume.device + "," + volume.meta;
+  return text;
 }
 
 void TargetRuntime::mode_changed(const io::PairRow& pair) {
@@ -204,7 +235,7 @@ void TargetRuntime::tell_changes() {
 
 void TargetRuntime::fill_status(control::GroupStatus& status) {
   status.role = control::Role::Secondary;
-  status.primary_node = pair_.source;
+  status.primary_node = moved_ ? row_.primary_node : pair_.source;
   if (!core_) {
     status.state = failure_.empty() ? control::GroupState::Inactive : control::GroupState::Failed;
     status.reason = failure_.empty() ? "starting" : failure_;
@@ -218,6 +249,16 @@ void TargetRuntime::fill_status(control::GroupStatus& status) {
   pair.target_site = services_.context.config.site;
   pair.mode = pair_.mode;
   pair.since = since_;
+  if (moved_ && status.state != control::GroupState::TakingOver) {
+    pair.state = control::PairState::Failed;
+    pair.link = control::LinkState::Down;
+    pair.reason = "node " + row_.primary_node + " is the primary now (generation " +
+                  std::to_string(row_.generation) + "); this copy still holds the image of node " +
+                  pair_.source;
+    pair.next_action = join_command();
+    status.reason = pair.reason;
+    status.next_action = pair.next_action;
+  }
   status.pairs.push_back(std::move(pair));
   if (!failure_.empty()) {
     status.state = control::GroupState::Failed;

@@ -22,6 +22,11 @@ public:
   // `refused` is called when the core refuses; success is services.become_primary.
   void take_over(std::function<void(Error)> refused);
   void mode_changed(const io::PairRow& pair);
+  // Another node took over. The source of this copy is stale: it is not listened to any more, and it is told.
+  // The image stays as it is until pair create gives this copy another source.
+  void primary_moved(const std::string& primary, std::vector<format::LineageEntry> lineage);
+  // The command that makes this copy one of the new primary's.
+  std::string join_command() const;
   core::TargetStatus core_status() const;
   bool started() const { return core_ != nullptr; }
   const std::string& source() const { return pair_.source; }
@@ -67,6 +72,8 @@ private:
   io::GroupRow row_;
   VolumeSet volumes_;
   io::PairRow pair_;
+  // The new primary's lineage; empty when only its name is known (until it tells again).
+  std::optional<std::vector<format::LineageEntry>> moved_;
   std::shared_ptr<io::Journal> journal_;
   std::unique_ptr<core::Target> core_;
   ActionQueue<core::target::Action> actions_;

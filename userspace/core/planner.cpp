@@ -60,15 +60,16 @@ void add_steps(Plan& plan, const PlanInput& input, const NodeKnowledge& here, co
          "apply through the last valid checkpoint, " + rc::to_string(plan.image));
   step(PlanStepKind::Discard, copy.draft ? "discard the rest of the journal, with the unfinished resync in it"
                                          : "discard the rest of the journal");
-  step(PlanStepKind::StoreLineage, "store generation " +
-                                       std::to_string(newest_generation(copy.position.lineage) + 1) +
-                                       " at site " + here.site);
+  step(PlanStepKind::StoreLineage,
+       "store generation " +
+           std::to_string(std::max(newest_generation(copy.position.lineage), input.newest_known) + 1) +
+           " at site " + here.site);
   step(PlanStepKind::LoadVolumes, "load " + std::to_string(input.volumes) + " volume(s) with role primary");
   step(PlanStepKind::StartStream, "start a stream; hosts may write");
   for (const NodeKnowledge& node : input.nodes)
     if (node.node != here.node && node.reachable && !node.primary)
       plan.steps.push_back({PlanStepKind::TellPeers, node.node,
-                            "make " + node.node + " a copy of " + here.node + " (resync by delta)"});
+                            "tell " + node.node + " that " + here.node + " is the primary now"});
 }
 
 void forecast(Plan& plan, const PlanInput& input, const NodeKnowledge& here, const NodeKnowledge* primary) {

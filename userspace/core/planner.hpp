@@ -26,6 +26,7 @@ struct PlanInput {
   std::string at; // node that takes over
   std::vector<NodeKnowledge> nodes;
   std::uint64_t volumes = 0;
+  std::uint64_t newest_known = 0; // generation that this node has heard of
   std::uint64_t now_real_ns = 0;
   bool force = false;                      // go against a refusal that --force may overrule
   std::vector<std::string> accept_loss_of; // sites whose newer data may be lost, named explicitly

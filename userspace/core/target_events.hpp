@@ -69,8 +69,9 @@ struct OwnDirty {
 
 // Commands.
 struct TakeoverRequested {
-  std::string site;     // new primary's site: this one
-  std::uint64_t id = 0; // random, of the lineage entry; a takeover already stored keeps its own
+  std::string site;               // new primary's site: this one
+  std::uint64_t id = 0;           // random, of the lineage entry; a takeover already stored keeps its own
+  std::uint64_t newest_known = 0; // generation that was heard of, though this copy holds nothing of it
 };
 struct VolumesChanged {
   std::vector<std::uint64_t> volume_sectors;

@@ -25,8 +25,9 @@ void Target::Parts::on_takeover(const TakeoverRequested& event) {
     return;
   }
   format::LineageEntry entry;
-  entry.generation =
-      std::max(newest_generation(state.position.lineage), newest_generation(state.source_lineage)) + 1;
+  entry.generation = std::max({newest_generation(state.position.lineage),
+                               newest_generation(state.source_lineage), event.newest_known}) +
+                     1;
   entry.site = event.site;
   entry.id = event.id;
   state.takeover = entry;

@@ -121,6 +121,7 @@ template <typename V, Is<CopyPrepareRequest> T> void fields(V& visit, T& v) {
   visit("journal_bytes", v.journal_bytes);
   visit("ring_mib", v.ring_mib);
   visit("link_slot", v.link_slot);
+  visit("generation", v.generation);
   visit.required("volumes", v.volumes);
   visit("force", v.force);
   visit("dry_run", v.dry_run);
@@ -304,6 +305,7 @@ template <typename V, Is<PlanStep> T> void fields(V& visit, T& v) {
   visit.required("text", v.text);
   visit.required("state", v.state);
   visit("reason", v.reason);
+  visit("kind", v.kind);
 }
 
 template <typename V, Is<SiteForecast> T> void fields(V& visit, T& v) {

@@ -159,6 +159,7 @@ struct CopyPrepareRequest {
   std::vector<CopyPrepareVolume> volumes;
   bool force = false;
   bool dry_run = false;
+  std::uint64_t generation = 0; // of the source; 0: not told
 };
 
 // ---- replies
@@ -352,7 +353,8 @@ struct PlanStep {
   std::string node;
   std::string text;
   StepState state = StepState::Planned;
-  std::string reason; // of a failure or a skip
+  std::string reason;    // of a failure or a skip
+  std::string kind = {}; // fence close_stream seal ... tell_peers
 };
 
 // What one site holds; the plan says what the others lack.

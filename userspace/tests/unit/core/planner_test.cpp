@@ -68,6 +68,17 @@ TEST(Plan, StepsAreInTheOrderThatIsSafe) {
                                 PlanStepKind::StartStream}));
 }
 
+TEST(Plan, NamesAGenerationAboveEveryOneThatWasHeardOf) {
+  PlanInput it = input({dead_primary(), copy_at("lyon", 10, 1)});
+  it.newest_known = 4;
+  const Plan plan = plan_takeover(it);
+  const auto step = std::find_if(plan.steps.begin(), plan.steps.end(), [](const PlanStep& each) {
+    return each.kind == PlanStepKind::StoreLineage;
+  });
+  ASSERT_NE(step, plan.steps.end());
+  EXPECT_NE(step->text.find("generation 5"), std::string::npos) << step->text;
+}
+
 TEST(Plan, OnceCurrentMeansLossUnknown) {
   NodeKnowledge lyon = copy_at("lyon", 10, 1);
   lyon.copy->was_current = true;

@@ -232,6 +232,17 @@ TEST(Target, ATakeoverThatWasDecidedGoesOnAfterARestart) {
   EXPECT_TRUE(copy.step(LinkUp{}).empty()) << "it does nothing more";
 }
 
+TEST(Target, ATakeoverTakesAGenerationAboveEveryOneThatWasHeardOf) {
+  Copy unaware(with_image());
+  const auto plain = of<BecomePrimary>(unaware.step(TakeoverRequested{"lyon", 5}));
+  ASSERT_EQ(plain.size(), 1U);
+  EXPECT_EQ(plain[0].generation, 2U);
+  Copy aware(with_image());
+  const auto above = of<BecomePrimary>(aware.step(TakeoverRequested{"lyon", 5, 4}));
+  ASSERT_EQ(above.size(), 1U);
+  EXPECT_EQ(above[0].generation, 5U);
+}
+
 TEST(Target, ABlankCopyIsNoPlaceForATakeover) {
   Copy copy;
   EXPECT_EQ(of<TakeoverRefused>(copy.step(TakeoverRequested{"lyon", 5})).size(), 1U);
