@@ -138,10 +138,10 @@ void Target::Parts::on_attach(const format::AttachMessage& message) {
     return refuse("the draft that was kept fills the copy's journal", "the resync starts anew by itself");
   }
   if (!blank && !spoilt && !gathers && !config.in_place_allowed)
-    return refuse(
-        "the resync needs about " + std::to_string(need >> 20) + " MiB of journal, the copy's journal has " +
-            std::to_string((space.capacity_bytes - used) >> 20) + " MiB to spare",
-        "enlarge the copy's journal, or allow a resync in place (no takeover here until it is done)");
+    return refuse("the resync needs about " + std::to_string(need >> 20) +
+                      " MiB of journal, the copy's journal has " +
+                      std::to_string((space.capacity_bytes - used) >> 20) + " MiB to spare",
+                  "delete the pair and create it with a larger journal there: everything is copied");
   format::Draft draft;
   draft.source_lineage = message.source_lineage;
   draft.agreed = message.agreed;
