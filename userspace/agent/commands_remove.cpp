@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Commands that take away what commands_topology.cpp made. Each is refused while something stands on what it
 // would remove, and names it. Data on a backing device is never touched.
+#include "agent/change_reply.hpp"
 #include "agent/commands.hpp"
 #include "agent/forward.hpp"
 #include "agent/journal_setup.hpp"
@@ -14,14 +15,6 @@ namespace rc::agent {
 using namespace rc::control;
 
 namespace {
-
-ChangeReply change(Outcome outcome, const std::string& object, const std::string& what) {
-  ChangeReply reply;
-  reply.outcome = outcome;
-  reply.object = object;
-  reply.what = what;
-  return reply;
-}
 
 std::string joined(const std::vector<std::string>& words, const char* between) {
   std::string text;

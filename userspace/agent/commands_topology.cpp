@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Commands that make nodes, groups and volumes.
+#include "agent/change_reply.hpp"
 #include "agent/clock.hpp"
 #include "agent/commands.hpp"
 #include "agent/forward.hpp"
@@ -11,14 +12,6 @@ namespace rc::agent {
 using namespace rc::control;
 
 namespace {
-
-ChangeReply change(Outcome outcome, const std::string& object, const std::string& what) {
-  ChangeReply reply;
-  reply.outcome = outcome;
-  reply.object = object;
-  reply.what = what;
-  return reply;
-}
 
 std::vector<io::PairRow> pairs_of(const io::Topology& topology, const std::string& group) {
   std::vector<io::PairRow> pairs;
