@@ -203,10 +203,8 @@ void Groups::rows_changed(const std::string& name) {
     group->source.reset();
   } else if (group->source) {
     group->source->volumes_changed(rows->volumes);
-    for (const auto& pair : rows->pairs_from_here) {
-      group->guests.erase(pair.target);
+    for (const auto& pair : rows->pairs_from_here)
       group->source->add_pair(pair);
-    }
   } else if (!rows->pairs_to_here.empty()) {
     if (rows->pairs_to_here.front().source == group->target->source()) {
       group->target->mode_changed(rows->pairs_to_here.front());
@@ -299,19 +297,16 @@ std::string Groups::role_text(const std::string& name) {
 
 // Two nodes that both take themselves for the primary: they tell each other their generations. A copy whose
 // pair is not (or not yet) known here is told so, and tries again.
-bool Groups::accept_session(const std::string& name, const std::string& peer, const std::string& role) {
+bool Groups::accept_session(const std::string& name, const std::string& role) {
   Group* group = find(name);
-  if (!group || !group->source || !group->source->started() || role != "primary")
-    return false;
-  group->guests.insert(peer);
-  return true;
+  return group && group->source && group->source->started() && role == "primary";
 }
 
 void Groups::session_up(const std::string& name, const std::string& peer) {
   Group* group = find(name);
   if (!group)
     return;
-  if (group->guests.contains(peer)) {
+  if (sessions_.guest(name, peer)) {
     const format::GenerationMessage generation{.lineage = lineage(name), .primary = true};
     if (io::Link* link = peers_.link(peer))
       link->send(format::FrameType::Message, format::channel_of(name), format::encode_message(generation));
@@ -323,7 +318,7 @@ void Groups::session_up(const std::string& name, const std::string& peer) {
 
 void Groups::session_down(const std::string& name, const std::string& peer, const std::string& reason) {
   Group* group = find(name);
-  if (GroupRuntime* runtime = group ? group->runtime() : nullptr; runtime && !group->guests.contains(peer))
+  if (GroupRuntime* runtime = group ? group->runtime() : nullptr; runtime && !sessions_.guest(name, peer))
     runtime->link_down(peer, reason);
 }
 
@@ -333,7 +328,7 @@ void Groups::frame(const std::string& peer, io::ReceivedFrame frame) {
     return; // of a session that does not exist (any more)
   Group* group = find(named->second);
   GroupRuntime* runtime = group ? group->runtime() : nullptr;
-  if (!runtime || group->guests.contains(peer) || !sessions_.up(named->second, peer))
+  if (!runtime || sessions_.guest(named->second, peer) || !sessions_.up(named->second, peer))
     return;
   if (frame.type == format::FrameType::Records) {
     runtime->records(peer, std::move(frame.records));

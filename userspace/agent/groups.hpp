@@ -38,7 +38,7 @@ public:
 
   void session_up(const std::string& group, const std::string& peer);
   void session_down(const std::string& group, const std::string& peer, const std::string& reason);
-  bool accept_session(const std::string& group, const std::string& peer, const std::string& role);
+  bool accept_session(const std::string& group, const std::string& role);
   std::string role_text(const std::string& group);
   void frame(const std::string& peer, io::ReceivedFrame frame);
   void tick();
@@ -50,7 +50,6 @@ private:
     std::shared_ptr<TargetRuntime> target;
     std::string failure; // it could not begin
     std::string failure_next;
-    std::set<std::string> guests; // peers that were let in only to learn of our generation
     GroupRuntime* runtime() const {
       return source ? static_cast<GroupRuntime*>(source.get()) : static_cast<GroupRuntime*>(target.get());
     }

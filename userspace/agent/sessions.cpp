@@ -16,6 +16,13 @@ std::string text_of(const NodeCalls::Json& parameters, const char* key) {
                                                                                    : std::string();
 }
 
+std::uint64_t number_of(const NodeCalls::Json& parameters, const char* key) {
+  const auto found = parameters.is_object() ? parameters.find(key) : parameters.end();
+  return parameters.is_object() && found != parameters.end() && found->is_number_unsigned()
+             ? found->get<std::uint64_t>()
+             : 0;
+}
+
 } // namespace
 
 Sessions::Sessions(Context& context, Peers& peers, NodeCalls& calls, Callbacks callbacks)
@@ -28,6 +35,8 @@ Sessions::Sessions(Context& context, Peers& peers, NodeCalls& calls, Callbacks c
 
 void Sessions::want(const std::string& group, const std::string& peer) {
   const Key key{group, peer};
+  if (guest(group, peer))
+    unwant(group, peer, "the pair's own session begins");
   if (sessions_.try_emplace(key).second)
     open(key);
 }
@@ -52,7 +61,12 @@ void Sessions::close(const std::string& group, const std::string& peer, const st
 
 bool Sessions::up(const std::string& group, const std::string& peer) const {
   const auto found = sessions_.find(Key{group, peer});
-  return found != sessions_.end() && found->second.is_up();
+  return found != sessions_.end() && found->second.talk.up();
+}
+
+bool Sessions::guest(const std::string& group, const std::string& peer) const {
+  const auto found = sessions_.find(Key{group, peer});
+  return found != sessions_.end() && found->second.guest;
 }
 
 void Sessions::hurry(const std::string& group, const std::string& peer) {
@@ -65,19 +79,18 @@ void Sessions::hurry(const std::string& group, const std::string& peer) {
 
 void Sessions::open(const Key& key) {
   const auto found = sessions_.find(key);
-  if (found == sessions_.end() || found->second.sent_open || !peers_.link(key.peer))
+  if (found == sessions_.end() || found->second.talk.opened() || !peers_.link(key.peer))
     return;
-  calls_.note(key.peer, "group.open", {{"group", key.group}, {"role", callbacks_.role(key.group)}});
-  found->second.sent_open = true;
   found->second.retry.reset();
-  tell_when_up(key, found->second);
+  send(key, found->second.talk.begin(++numbers_));
 }
 
-void Sessions::tell_when_up(const Key& key, Session& session) {
-  if (!session.is_up())
-    return;
-  session.up_since = std::chrono::steady_clock::now();
-  callbacks_.up(key.group, key.peer);
+void Sessions::send(const Key& key, const core::Session::Open& open) {
+  calls_.note(key.peer, "group.open",
+              {{"group", key.group},
+               {"role", callbacks_.role(key.group)},
+               {"number", open.own},
+               {"heard", open.heard}});
 }
 
 // What a peer refuses it will refuse again in a second: each short session doubles the pause.
@@ -95,38 +108,44 @@ void Sessions::open_later(const Key& key) {
 }
 
 void Sessions::reset(const Key& key, const std::string& reason) {
-  Session& session = sessions_[key];
-  const bool was_up = session.is_up();
-  session.sent_open = session.got_open = false;
-  if (was_up)
+  if (sessions_[key].talk.reset())
     callbacks_.down(key.group, key.peer, reason);
 }
 
 void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parameters) {
   const Key key{text_of(parameters, "group"), peer};
-  if (!sessions_.contains(key) && !key.group.empty() &&
-      callbacks_.accept(key.group, peer, text_of(parameters, "role")))
-    want(key.group, peer);
-  const auto found = sessions_.find(key);
-  if (found == sessions_.end()) {
+  const bool known = sessions_.contains(key);
+  if ((!known || sessions_[key].guest) &&
+      (key.group.empty() || !callbacks_.accept(key.group, text_of(parameters, "role")))) {
     calls_.note(peer, "group.closed",
                 {{"group", key.group},
                  {"reason", "node " + context_.config.node + " has no pair of group " + key.group +
                                 " with node " + peer}});
+    if (known) {
+      reset(key, "it is a guest no longer");
+      sessions_.erase(key);
+    }
     return;
   }
-  // The peer begins anew although we think that the session stands: it does not any more.
-  if (found->second.is_up()) {
-    reset(key, "the other end opened a new session");
-    found->second.got_open = true;
-    open(key);
-    return;
-  }
-  found->second.got_open = true;
-  if (found->second.retry)
+  const auto found = sessions_.try_emplace(key).first;
+  found->second.guest |= !known;
+  const auto heard =
+      found->second.talk.heard({number_of(parameters, "number"), number_of(parameters, "heard")});
+  if (heard.down)
+    callbacks_.down(key.group, key.peer, "the other end opened a new session");
+  if (!sessions_.contains(key))
+    return; // that was its last word
+  Session& session = sessions_[key];
+  if (!session.talk.opened()) {
     open(key); // who opens first ends the pause of both
-  else
-    tell_when_up(key, found->second);
+    return;
+  }
+  if (heard.reply)
+    send(key, session.talk.current());
+  if (heard.up) {
+    session.up_since = std::chrono::steady_clock::now();
+    callbacks_.up(key.group, key.peer);
+  }
 }
 
 void Sessions::heard_closed(const std::string& peer, const NodeCalls::Json& parameters) {
@@ -137,7 +156,10 @@ void Sessions::heard_closed(const std::string& peer, const NodeCalls::Json& para
   const std::string text = reason.is_string() ? reason.get<std::string>() : "closed by the other end";
   log::debug("group " + key.group + ": node " + peer + " closed the session: " + text);
   reset(key, text);
-  open_later(key);
+  if (sessions_[key].guest)
+    sessions_.erase(key);
+  else
+    open_later(key);
 }
 
 void Sessions::link_up(const std::string& peer) {
@@ -151,8 +173,11 @@ void Sessions::link_down(const std::string& peer, const std::string& reason) {
   for (const auto& [key, session] : sessions_)
     if (key.peer == peer)
       keys.push_back(key);
-  for (const auto& key : keys)
+  for (const auto& key : keys) {
     reset(key, reason);
+    if (sessions_[key].guest)
+      sessions_.erase(key);
+  }
 }
 
 } // namespace rc::agent

@@ -73,6 +73,8 @@ void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
     copy_is_not_current();
   if (life == Life::Unconfirmed && vouched_for())
     confirm("the copies that answer know no newer generation");
+  if (!all_found_is_read())
+    return; // answered then
   if (life == Life::Running)
     answer_hello(link);
   else if (life == Life::Lost)

@@ -4,6 +4,8 @@
 // stale one stops.
 #include "core/source_parts.hpp"
 
+#include <algorithm>
+
 namespace rc::core {
 using namespace source;
 
@@ -102,6 +104,8 @@ void Source::Parts::on_attached(const RingAttached& event) {
     start_stream();
     return;
   }
+  // What copies hold was read from the ring before; which of it they hold is judged when it is read again.
+  found = event.lost_at != 0 ? std::min<Seq>(event.reserved, event.lost_at) : event.reserved;
   // The running stream goes on. What each copy has is not known before its greeting: it is taken to have what
   // has been freed, or where it was spilled, what was trimmed from the spill; so nothing it may need is
   // freed.
@@ -151,6 +155,7 @@ void Source::Parts::on_stream_started(const StreamStarted& event) {
     return;
   }
   ring.attach(event.stream, 0, ring_facts.data_bytes, ring_facts.slots);
+  found = 0;
   era = event.era;
   lost_at = 0;
   life = Life::Running;
@@ -182,6 +187,11 @@ void Source::Parts::on_stream_started(const StreamStarted& event) {
 void Source::Parts::stream_runs() {
   checkpoint_asked = false;
   next_checkpoint_ns = now.boot_ns + config.checkpoint_interval_ms * ms;
+  if (all_found_is_read())
+    answer_all();
+}
+
+void Source::Parts::answer_all() {
   for (auto& [slot, link] : links)
     if (link.talk == LinkTalk::Up && link.hello) {
       if (life == Life::Running)

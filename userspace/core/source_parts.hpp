@@ -160,6 +160,7 @@ struct Source::Parts {
   source::RingAttached ring_facts; // sizes
   RingPosition ring;
   std::uint64_t attached_ns = 0; // when this life attached to the ring
+  Seq found = 0;                 // newest record of the ring then: a copy may hold all up to it
   Era era{};
   Seq lost_at = 0;
   std::uint64_t drain_until_ns = 0;
@@ -206,6 +207,8 @@ struct Source::Parts {
   void on_stream_started(const source::StreamStarted& event);
   void became_stale(Link& link, const FeedCheck& check);
   void stream_runs();
+  bool all_found_is_read() const { return ring.read() >= found; }
+  void answer_all();
 
   // source_stream.cpp
   void on_records(const source::RecordsCommitted& event);

@@ -18,6 +18,7 @@ constexpr double suspend_above = 0.85;    // when nothing can be spilled
 constexpr double suspend_settling = 0.95; // ... and the links have had no time to greet since this start
 constexpr std::uint64_t settling_ns = 3 * second;
 constexpr double spill_full = 0.9;
+constexpr std::uint64_t trim_every_ns = second / 4; // well before what is needless fills a small journal
 constexpr const char* journal_full = "journal full: the link lags more than this node's journal holds";
 constexpr const char* larger_journal =
     "resumes by itself with a delta; a larger journal bridges longer interruptions";
@@ -45,10 +46,10 @@ void Source::Parts::control_spill() {
     if (!spill.active && needed >= spill.appended && spill.durable == spill.appended) {
       out.push_back(TrimSpill{spill.stream, spill.appended});
       spill.kept = false;
-    } else if (needed > spill.first + 1024 && now.boot_ns >= spill_trim_ns && needed < spill.durable) {
+    } else if (needed > spill.first && now.boot_ns >= spill_trim_ns && needed < spill.durable) {
       out.push_back(TrimSpill{spill.stream, needed});
       spill.first = needed + 1;
-      spill_trim_ns = now.boot_ns + second;
+      spill_trim_ns = now.boot_ns + trim_every_ns;
     }
   }
   const double used = ring.used();

@@ -15,10 +15,13 @@ using namespace source;
 void Source::Parts::on_records(const RecordsCommitted& event) {
   if (event.records.empty() || event.stream != ring.stream() || (life != Life::Running && life != Life::Lost))
     return;
+  const bool waited = !all_found_is_read();
   ring.add(event.records);
   for (const format::Record& record : event.records)
     on_record(record);
   captured_records += event.records.size();
+  if (waited && all_found_is_read())
+    answer_all();
 }
 
 // On the path of every record: one switch, a few additions.

@@ -54,6 +54,12 @@ void Source::Parts::tick_sync() {
     begin_waiting(*link);
   if (!waits(sync.phase) || sync.ending)
     return;
+  // The kernel does not report that it lets writes fail; no copy has a lease any more: from the first step
+  // again.
+  if (sync.phase == Phase::Waiting && config.fence == Fence::Stop && now.boot_ns >= sync.deadline_ns) {
+    go_alone("the deadline passed before the copy was current", false, false);
+    return;
+  }
   if (ring.read() > sync.acked && (sync.samples.empty() || sync.samples.back().seq < ring.read()) &&
       sync.samples.size() < 512)
     sync.samples.push_back({ring.read(), now.boot_ns});
@@ -148,7 +154,7 @@ void Source::Parts::answer_challenge(Link& link, const format::ChallengeMessage&
   }
   // The kernel may be alone already, without its word having come: an answer now would let the copy call
   // itself current without the writes that completed since.
-  if (sync.phase == Phase::Current && sync.deadline_ns != 0 && now.boot_ns >= sync.deadline_ns)
+  if (sync.deadline_ns != 0 && now.boot_ns >= sync.deadline_ns)
     return;
   sync.deadline_ns =
       std::max(sync.deadline_ns, now.boot_ns + message.lease_ns + margin_for(message.lease_ns));

@@ -58,12 +58,17 @@ class Sites:
             time.sleep(0.25)
 
     def wait_protected(self, timeout: float = 900) -> None:
-        """Until every pair is in duplex and the sync ones are current."""
+        """Until every pair is in duplex, connected, has nothing to catch up with, and the sync ones are current."""
+        deadline = time.monotonic() + timeout
         for target, mode in self.pairs.items():
             wanted = {"state": "duplex"}
             if mode == "sync":
                 wanted["sync"] = "current"
-            self.wait_pair(target, timeout, **wanted)
+            # A pair whose link is down stays in duplex, its reason says so.
+            while not self.wait_pair(target, timeout, **wanted)["reason"].startswith("every write "):
+                if time.monotonic() > deadline:
+                    raise LabError(f"pair {GROUP}@{target} is not connected after {timeout:g} s")
+                time.sleep(0.25)
 
     def wait_group(self, node: str, state: str, timeout: float = 60) -> dict:
         deadline = time.monotonic() + timeout

@@ -11,11 +11,11 @@ from lib import oracle, sites
 ROUNDS = 20
 
 
-def resyncs(group) -> int:
+def resyncs(group) -> list[str]:
     events = group.rcctl("primary1", "events", "--limit", "10000").out
-    count = events.count(": resync of ")
-    assert count >= len(group.pairs), "the initial copies are not among the events"
-    return count
+    found = [line for line in events.splitlines() if ": resync of " in line]
+    assert len(found) >= len(group.pairs), "the initial copies are not among the events"
+    return found
 
 
 @pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=64, log_mib=64)

@@ -27,6 +27,10 @@ void Host::boot() {
 void Host::start_agent() {
   if (!powered_ || agent_)
     return;
+  if (target_.called()) {
+    cluster_.scheduler().after(ms, [this] { start_agent(); });
+    return;
+  }
   if (!journal_.formatted())
     journal_.format({});
   ++agent_life_;

@@ -87,7 +87,7 @@ int run(const RunOptions& options, std::size_t show, bool need_counters) {
       break;
     RunOptions directed = options;
     directed.story = story.name;
-    directed.seeds = 3;
+    directed.seeds = 25;
     const RunResult told = run_seeds(directed);
     result.passed += told.passed;
     failed += told.failures.size();

@@ -118,10 +118,13 @@ public:
 
   // ---- ioctls of a copy's agent, and its writes to the backing devices
   void mark(std::vector<std::uint32_t> regions, std::function<void()> done) {
-    map_.open(std::move(regions), std::move(done));
+    map_.open(std::move(regions), call(std::move(done)));
   }
   void settle(std::vector<format::Extent> extents, bool redo, std::function<void()> done);
   void set_update(bool in_progress, std::function<void()> done);
+  // A call of an agent, alive or killed, is under way: the process ends, and a new one attaches, only after
+  // it.
+  bool called() const { return calls_ != 0; }
   Disk& disk() { return disk_; }
   const Disk& disk() const { return disk_; }
   const RegionMap& map() const { return map_; }
@@ -136,6 +139,7 @@ public:
   void agent_gone() { disk_.end_all(); }
 
 private:
+  std::function<void()> call(std::function<void()> done);
   struct Slot {
     format::Record record;
     std::uint64_t data_end;
@@ -199,6 +203,8 @@ private:
   bool capturing_ = false;
   StreamId stream_{}, read_stream_{};
   std::uint64_t epoch_ = 0;
+  std::uint64_t boots_ = 0;
+  unsigned calls_ = 0;
   Seq reserved_ = 0, tail_ = 0, freed_ = 0, lost_at_ = 0;
   std::uint64_t data_head_ = 0, data_tail_ = 0;
   std::uint64_t time_ns_ = 0;

@@ -217,16 +217,25 @@ void SimTarget::close() {
 
 // ---- the copy's agent
 
+std::function<void()> SimTarget::call(std::function<void()> done) {
+  ++calls_;
+  return [this, boot = boots_, done = std::move(done)] {
+    if (boot == boots_)
+      --calls_;
+    done();
+  };
+}
+
 void SimTarget::settle(std::vector<format::Extent> extents, bool redo, std::function<void()> done) {
   environment_.later(environment_.flush_time(), [this, extents = std::move(extents), redo,
-                                                 done = std::move(done), begun = disk_.begin_flush()] {
+                                                 done = call(std::move(done)), begun = disk_.begin_flush()] {
     disk_.end_flush(begun);
     map_.settle(extents, redo, done);
   });
 }
 
 void SimTarget::set_update(bool in_progress, std::function<void()> done) {
-  map_.store_super([in_progress](Super& super) { super.update = in_progress; }, std::move(done));
+  map_.store_super([in_progress](Super& super) { super.update = in_progress; }, call(std::move(done)));
 }
 
 // ---- faults
@@ -252,6 +261,8 @@ void SimTarget::power_cut() {
   since_ = acked_ = 0;
   alone_since_ = {};
   alone_after_ns_ = 0;
+  calls_ = 0;
+  ++boots_;
   ++epoch_;
 }
 

@@ -96,7 +96,9 @@ void SourceAgent::ring_committed() {
   if (reading_ || !attached_)
     return;
   reading_ = true;
-  host_.agent_later(20 * us + host_.random().below(ms), [this] { read_ring(); });
+  // What gathered while no agent was there takes a while to read.
+  const Time busy = read_ < found_ && slow_start_ ? 200 * ms : ms;
+  host_.agent_later(20 * us + host_.random().below(busy), [this] { read_ring(); });
 }
 
 void SourceAgent::read_ring() {
@@ -163,6 +165,8 @@ void SourceAgent::act(const AttachRing&) {
     attached_ = true;
     stream_ = target.read_stream();
     read_ = target.freed();
+    found_ = target.reserved();
+    slow_start_ = host_.random().chance(0.2);
     RingAttached event;
     event.stream = target.stream().value ? target.stream()
                    : target.lost_at()    ? target.read_stream()
@@ -191,7 +195,7 @@ void SourceAgent::act(const StartStream&) {
     const std::string error = host_.target().start_stream(id);
     if (error.empty()) {
       stream_ = id;
-      read_ = 0;
+      read_ = found_ = 0;
       host_.count("stream started");
       host_.trace("stream " + std::to_string(id.value & 0xffff) + " starts");
     }

@@ -58,8 +58,10 @@ private:
   ActionQueue<core::source::Action> queue_;
   StreamId stream_{}; // whose records are read
   Seq read_ = 0;
+  Seq found_ = 0; // reserved when the agent attached
   bool attached_ = false;
   bool reading_ = false;
+  bool slow_start_ = false;
   bool loading_ = false;
   bool heard_ = false; // from a peer that holds a copy, or by command: the generation may be confirmed
 };

@@ -137,6 +137,29 @@ void answer_comes_late(Cluster& cluster) {
   cluster.heal_and_converge();
 }
 
+// Any agent dies, any number at once, and starts again; no disk, link or host fails: nothing is
+// resynchronised.
+void agents_die(Cluster& cluster) {
+  cluster.begin();
+  const auto all_in_duplex = [&] { return in_duplex(cluster, 1) && in_duplex(cluster, 2); };
+  demand(cluster.go_until(60 * second, all_in_duplex), "both copies in duplex");
+  cluster.go(5 * second); // the primary has heard of it
+  for (int round = 0; round < 40; ++round) {
+    for (int host = 0; host < 3; ++host)
+      if (cluster.random().chance(0.6)) {
+        cluster.host(host).kill_agent();
+        cluster.go(cluster.random().below(300 * ms));
+        cluster.host(host).start_agent();
+        if (cluster.random().chance(0.5))
+          cluster.go(cluster.random().below(300 * ms));
+      }
+    cluster.go(cluster.random().below(2 * second));
+    for (int copy : {1, 2})
+      demand(!cluster.host(copy).journal().state().draft, "no resync after an agent died");
+  }
+  cluster.heal_and_converge();
+}
+
 ClusterSettings sync_pair(ClusterSettings drawn) {
   ClusterSettings s = quiet(drawn);
   s.sync = true;
@@ -144,6 +167,15 @@ ClusterSettings sync_pair(ClusterSettings drawn) {
   s.think = 40 * ms;
   s.far_speed = 10e6;
   s.ack_timeout_ms = 4000;
+  return s;
+}
+
+ClusterSettings busy_pairs(ClusterSettings drawn) {
+  ClusterSettings s = sync_pair(drawn);
+  s.ack_timeout_ms = drawn.ack_timeout_ms;
+  s.think = drawn.think;
+  s.spill_bytes = s.journal_bytes = 64 << 20; // nothing is ever full
+  s.journal_slots = 1 << 16;
   return s;
 }
 
@@ -157,6 +189,8 @@ const std::vector<Story>& stories() {
        core::Mutation::DraftAcrossSources, quiet, draft_of_a_lost_branch},
       {"answer_comes_late", "the lease counts from the sending of the challenge",
        core::Mutation::LeaseFromReceipt, sync_pair, answer_comes_late},
+      {"agents_die", "the death of agents alone leads to no resync", core::Mutation::None, busy_pairs,
+       agents_die},
   };
   return all;
 }

@@ -14,7 +14,6 @@ using namespace source;
 struct Primary {
   explicit Primary(LinkMode mode = LinkMode::Async, std::uint64_t window_bytes = 8 << 20, bool live = true,
                    const RecoveredSpill& spill = {}) {
-    SourceConfig config;
     config.group = "g";
     config.site = "paris";
     config.volume_sectors = {64};
@@ -31,7 +30,7 @@ struct Primary {
     if (live)
       begin();
   }
-  void begin() {
+  static RingAttached ring_facts() {
     RingAttached ring;
     ring.era = Era::of(1, 1);
     ring.data_bytes = 1 << 20;
@@ -39,8 +38,22 @@ struct Primary {
     ring.copy_slots = 4;
     ring.copy_slot_bytes = 4096;
     ring.region_sectors = 8;
-    step(ring);
+    return ring;
+  }
+  void begin() {
+    step(ring_facts());
     step(StreamStarted{test_stream, Era::of(1, 1), ""});
+  }
+  // The agent is killed and starts again: of the stream (freed, reserved] is in the ring, none of it read
+  // yet.
+  void restart(Seq freed, Seq reserved) {
+    source.emplace(config, format::GroupState(source->state()), RecoveredSpill{});
+    step(Started{true});
+    RingAttached ring = ring_facts();
+    ring.stream = test_stream;
+    ring.freed = freed;
+    ring.reserved = reserved;
+    step(ring);
   }
   Actions step(const Event& event, std::uint64_t time_ms = 0) {
     Actions actions = source->step(event, at_ms(time_ms));
@@ -104,6 +117,7 @@ struct Primary {
       todo.insert(todo.end(), more.begin(), more.end());
     }
   }
+  SourceConfig config;
   std::optional<Source> source;
   Actions first;
   Seq read = 0;

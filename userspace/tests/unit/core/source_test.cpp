@@ -291,5 +291,25 @@ TEST(Source, WithoutItsSyncPairItIsNotAloneAnyMore) {
   EXPECT_TRUE(primary.source->status(at_ms(430)).links.empty());
 }
 
+// What the copy holds was read before the agent was killed; until it is read again the copy seems to be
+// ahead.
+TEST(Source, ACopyIsAnsweredWhenAllThatTheRingHeldIsReadAgain) {
+  Primary primary;
+  primary.finish_copying(primary.attach_blank());
+  const Seq synced = primary.read;
+  primary.capture({write(synced + 1), write(synced + 2), write(synced + 3)});
+  primary.say(primary.marks(synced + 2));
+
+  primary.restart(synced, synced + 3);
+  primary.step(LinkUp{0});
+  EXPECT_TRUE(of<SendMessage>(primary.say(primary.hello(synced + 2))).empty());
+  EXPECT_TRUE(of<SendMessage>(primary.capture({write(synced + 1)})).empty());
+  const auto answers = of<SendMessage>(primary.capture({write(synced + 2), write(synced + 3)}));
+  ASSERT_EQ(answers.size(), 1U);
+  const auto* resume = std::get_if<format::ResumeMessage>(&answers[0].message);
+  ASSERT_NE(resume, nullptr) << "no resync: nothing is missing";
+  EXPECT_EQ(resume->from, synced + 3);
+}
+
 } // namespace
 } // namespace rc::core
