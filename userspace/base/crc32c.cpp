@@ -33,14 +33,15 @@ constexpr Tables make_tables() {
 
 constexpr Tables tables = make_tables();
 
+// Written out: compilers leave the loop over the eight bytes as it is, half as fast again.
 std::uint32_t update_by_table(ByteView bytes, std::uint32_t crc) {
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= 8; left -= 8, at += 8) {
     const std::uint64_t word = load<std::uint64_t>(at) ^ crc;
-    crc = 0;
-    for (std::size_t i = 0; i < 8; i++)
-      crc ^= tables[7 - i][(word >> (8 * i)) & 0xff];
+    crc = tables[7][word & 0xff] ^ tables[6][(word >> 8) & 0xff] ^ tables[5][(word >> 16) & 0xff] ^
+          tables[4][(word >> 24) & 0xff] ^ tables[3][(word >> 32) & 0xff] ^ tables[2][(word >> 40) & 0xff] ^
+          tables[1][(word >> 48) & 0xff] ^ tables[0][word >> 56];
   }
   for (; left > 0; left--, at++)
     crc = (crc >> 8) ^ tables[0][(crc ^ std::to_integer<std::uint32_t>(*at)) & 0xff];

@@ -16,6 +16,8 @@
 namespace rc::io {
 namespace {
 
+constexpr std::size_t read_buffer_bytes = 64 << 10; // four records
+
 struct ContextEnd {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
@@ -168,6 +170,8 @@ Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsFiles& files) {
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context.get(), 0);
+  SSL_CTX_set_read_ahead(context.get(), 1); // a read of the socket takes several records
+  SSL_CTX_set_default_read_buffer_len(context.get(), read_buffer_bytes);
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 
   X509* own = SSL_CTX_get0_certificate(context.get());

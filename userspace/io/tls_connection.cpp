@@ -11,7 +11,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace rc::io {
+namespace {
+
+constexpr std::size_t seal_bytes_max = 128 << 10; // so much is encrypted, then handed to the socket at once
+
+} // namespace
 
 Fd& Fd::operator=(Fd&& other) noexcept {
   std::swap(fd_, other.fd_);
@@ -85,6 +92,10 @@ Status TlsConnection::handshake(bool connecting, std::chrono::milliseconds timeo
   if (!name)
     return name.error();
   peer_ = std::move(*name);
+  // From here on what is encrypted is gathered in memory.
+  BIO* memory = BIO_new(BIO_s_mem());
+  RC_ASSERT(memory);
+  SSL_set0_wbio(ssl_, memory);
   return {};
 }
 
@@ -134,18 +145,60 @@ Result<TlsConnection::Moved> TlsConnection::read(MutableByteView into) {
                  "receive");
 }
 
-Result<TlsConnection::Moved> TlsConnection::write(ByteView bytes) {
-  ERR_clear_error();
-  errno = 0;
-  return outcome(
-      SSL_write(ssl_, bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 30))), "send");
+Status TlsConnection::seal(ByteView bytes) {
+  plain_ = 0;
+  while (plain_ < std::min(bytes.size(), seal_bytes_max)) {
+    ERR_clear_error();
+    errno = 0;
+    const std::size_t most = std::min(bytes.size() - plain_, seal_bytes_max);
+    const int taken = SSL_write(ssl_, bytes.data() + plain_, static_cast<int>(most));
+    if (taken <= 0) {
+      const auto failed = outcome(taken, "send");
+      return failed ? Error{ErrorCode::Unreachable, "send: the connection can't be written to", ""}
+                    : failed.error();
+    }
+    plain_ += static_cast<std::size_t>(taken);
+  }
+  BIO* memory = SSL_get_wbio(ssl_);
+  sealed_.resize(BIO_ctrl_pending(memory));
+  sealed_at_ = 0;
+  const int got = BIO_read(memory, sealed_.data(), static_cast<int>(sealed_.size()));
+  RC_ASSERT(got == static_cast<int>(sealed_.size()));
+  return {};
 }
 
-bool TlsConnection::has_buffered() const { return SSL_pending(ssl_) > 0; }
+Result<TlsConnection::Moved> TlsConnection::write(ByteView bytes) {
+  if (sealed_at_ == sealed_.size())
+    if (Status sealed = seal(bytes); !sealed)
+      return sealed.error();
+  while (sealed_at_ < sealed_.size()) {
+    const ssize_t sent = ::send(socket_.get(), sealed_.data() + sealed_at_, sealed_.size() - sealed_at_,
+                                MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      sealed_at_ += static_cast<std::size_t>(sent);
+    } else if (errno == EAGAIN) {
+      return Moved{.wants = Wants::Write};
+    } else if (errno != EINTR) {
+      Error error = errno_error("send");
+      error.code = ErrorCode::Unreachable;
+      return error;
+    }
+  }
+  return Moved{.bytes = plain_};
+}
+
+bool TlsConnection::has_buffered() const { return SSL_has_pending(ssl_) == 1; }
 
 void TlsConnection::shut_down() {
+  if (sealed_at_ != sealed_.size())
+    return; // it would follow half of a record
   ERR_clear_error();
   SSL_shutdown(ssl_);
+  char* bytes = nullptr;
+  const long length = BIO_get_mem_data(SSL_get_wbio(ssl_), &bytes);
+  if (length > 0 && bytes) [[maybe_unused]]
+    const ssize_t sent =
+        ::send(socket_.get(), bytes, static_cast<std::size_t>(length), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 } // namespace rc::io

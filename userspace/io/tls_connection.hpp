@@ -63,16 +63,22 @@ public:
     bool closed = false; // by the peer, in order
   };
   Result<Moved> read(MutableByteView into);
+  // Until what is moved is told, the same bytes are handed in again: they are encrypted once, and told when
+  // the socket has taken all that became of them. One call of the system for many TLS records.
   Result<Moved> write(ByteView bytes);
-  bool has_buffered() const; // decrypted bytes wait: poll would not tell
+  bool has_buffered() const; // bytes were taken from the socket already: poll would not tell
   int fd() const { return socket_.get(); }
   void shut_down();
 
 private:
   Result<Moved> outcome(int returned, const char* what);
+  Status seal(ByteView bytes);
   Fd socket_;
   std::shared_ptr<TlsContext> context_;
   ssl_st* ssl_;
+  Bytes sealed_; // encrypted, sent up to sealed_at_
+  std::size_t sealed_at_ = 0;
+  std::size_t plain_ = 0; // bytes that became sealed_
   std::string peer_;
 };
 
