@@ -5,15 +5,17 @@
 #include "format/messages_cbor.hpp"
 
 namespace rc::agent {
+
+std::string text_of(const control::Json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>()
+                                                                           : std::string();
+}
+
 namespace {
 
 control::Json error_json(const Error& error) {
   return {{"code", to_string(error.code)}, {"reason", error.what}, {"next_action", error.next}};
-}
-
-std::string text_of(const control::Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 // The way back of a forwarded request of the control protocol: one answer, no streams.

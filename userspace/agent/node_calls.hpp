@@ -12,6 +12,9 @@
 
 namespace rc::agent {
 
+// What a peer put there; "" when there is no text of that name.
+std::string text_of(const control::Json& object, const char* key);
+
 class NodeCalls {
 public:
   using Json = control::Json;

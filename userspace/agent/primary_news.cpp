@@ -15,12 +15,6 @@ namespace {
 
 constexpr auto patience = std::chrono::seconds(5);
 
-std::string text_of(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
-                                                                       : std::string();
-}
-
 const io::GroupRow* row_of(const io::Topology& topology, const std::string& group) {
   for (const auto& row : topology.groups)
     if (row.name == group)

@@ -10,12 +10,6 @@ constexpr auto first_pause = std::chrono::seconds(1);
 constexpr unsigned doublings_max = 5; // 32 s
 constexpr auto stood_long = std::chrono::seconds(10);
 
-std::string text_of(const NodeCalls::Json& parameters, const char* key) {
-  const auto found = parameters.is_object() ? parameters.find(key) : parameters.end();
-  return parameters.is_object() && found != parameters.end() && found->is_string() ? found->get<std::string>()
-                                                                                   : std::string();
-}
-
 std::uint64_t number_of(const NodeCalls::Json& parameters, const char* key) {
   const auto found = parameters.is_object() ? parameters.find(key) : parameters.end();
   return parameters.is_object() && found != parameters.end() && found->is_number_unsigned()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Dispatch of a Source's events, and settle(): after each event everything that can go on goes on, in one
 // fixed order (spill, free, send, copy), so that no event needs to know what it might have unblocked.
+#include "base/overloaded.hpp"
 #include "core/mutation.hpp"
 #include "core/source_parts.hpp"
 
@@ -44,10 +45,6 @@ SourceStatus Source::status(Now now) const {
 }
 void Source::check_invariants() const { parts_->check_invariants(); }
 const format::GroupState& Source::state() const { return parts_->state; }
-
-namespace {
-template <typename... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
-} // namespace
 
 void Source::Parts::dispatch(const Event& event) {
   const auto with_link = [&](LinkSlot slot, auto&& act) {

@@ -3,6 +3,7 @@
 // when anything about it changes (suspend, new stream, sizes), the talk is closed and begins anew. Invariant:
 // resume only when the copy holds a contiguous prefix of the RUNNING stream and the gap is in ring or spill;
 // anything else is a resync.
+#include "base/overloaded.hpp"
 #include "core/mutation.hpp"
 #include "core/source_parts.hpp"
 
@@ -12,10 +13,6 @@
 
 namespace rc::core {
 using namespace source;
-
-namespace {
-template <typename... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
-} // namespace
 
 void Source::Parts::on_message(const MessageArrived& event) {
   Link* link = find(event.link);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Dispatch of a Target's events; start after a power cut; the order in which what can go on goes on: an apply
 // under way first (it must complete), then a takeover, then the end of an old stream, then the next release.
+#include "base/overloaded.hpp"
 #include "core/target_parts.hpp"
 
 #include "base/assert.hpp"
@@ -37,10 +38,6 @@ TargetStatus Target::status(Now now) const {
 }
 void Target::check_invariants() const { parts_->check_invariants(); }
 const format::GroupState& Target::state() const { return parts_->state; }
-
-namespace {
-template <typename... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
-} // namespace
 
 void Target::Parts::dispatch(const Event& event) {
   if (became_primary)

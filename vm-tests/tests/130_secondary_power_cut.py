@@ -15,7 +15,7 @@ CUTS = 3
 def test_power_cuts_of_the_secondary_in_mid_apply(lab):
     group = sites.set_up(lab)
     group.wait_protected()
-    writers = oracle.Writers(lab, "primary1")
+    writers = oracle.Writers(lab, "primary1", rate=300)
     hit = 0
     for seed in range(CUTS):
         deadline = time.monotonic() + 60

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What stories print: one line per action, state of a copy, its image, what it lacks.
+#include "base/overloaded.hpp"
 #include "core/lineage.hpp"
 #include "transcripts/world.hpp"
 
@@ -9,7 +10,6 @@ namespace rc::story {
 using namespace core;
 
 namespace {
-template <typename... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
 
 std::string range(Seq first, Seq last) { return std::to_string(first) + ".." + std::to_string(last); }
 

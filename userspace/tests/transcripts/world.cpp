@@ -3,6 +3,7 @@
 #include "transcripts/world.hpp"
 
 #include "base/assert.hpp"
+#include "base/overloaded.hpp"
 
 #include <algorithm>
 
@@ -10,7 +11,6 @@ namespace rc::story {
 using namespace core;
 
 namespace {
-template <typename... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
 Volumes blank(std::uint64_t regions, std::uint64_t volumes) {
   Volumes all;
   for (VolumeNumber volume = 0; volume < volumes; ++volume)

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One visitor of a variant made of a lambda for each alternative.
+#pragma once
+
+namespace rc {
+
+template <typename... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
+
+} // namespace rc
