@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BUILD := build/release
 JOBS := $(shell nproc)
 
-.PHONY: all deps build demo test bench install style clean
+.PHONY: all deps build demo test bench install style tidy clean
 
 all: build
 
@@ -28,6 +28,10 @@ bench: deps
 
 style: deps
 	scripts/check-style
+
+# clang-tidy on what changed since a commit: make tidy SINCE=HEAD~3
+tidy: deps
+	scripts/check-tidy $(SINCE)
 
 # DESTDIR is honoured by both; the module goes below lib/modules of the kernel it was built for.
 install: build

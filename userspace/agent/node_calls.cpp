@@ -108,7 +108,7 @@ void NodeCalls::frame(const std::string& peer, ByteView body) {
 }
 
 void NodeCalls::serve_call(const std::string& peer, const Json& object) {
-  const auto id = object["call"];
+  const auto& id = object["call"];
   if (!id.is_number_unsigned())
     return;
   const Answer answer = [this, peer, id](Result<Json> result) {

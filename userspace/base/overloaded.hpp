@@ -5,5 +5,6 @@
 namespace rc {
 
 template <typename... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
+template <typename... Ts> Overloaded(Ts...) -> Overloaded<Ts...>; // clang 14 does not find it by itself
 
 } // namespace rc

@@ -10,11 +10,17 @@ from lib import oracle, sites
 
 THREE = pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=64, log_mib=64)
 ACK_TIMEOUT_S = 5      # default of a group
+DISKS_MIB = 128
 MARGIN_S = 3           # a busy host: VMs of one machine share two cores
 
 
 def acknowledged(writers) -> int:
     return writers.logged()["acknowledged"] if writers.log.exists() else 0
+
+
+def resyncs(group) -> list[str]:
+    events = group.rcctl("primary1", "events", "--limit", "1000").out
+    return [line for line in events.splitlines() if ": resync of " in line]
 
 
 def wait_more(writers, more: int, timeout: float = 120) -> None:
@@ -55,6 +61,21 @@ def test_wan_cut_and_heal(lab):
     lab.heal("primary1", "sync1")
     group.wait_protected()
     assert group.status()["alone"] is False
+    wait_more(writers, 300)
+
+    # A delta by command while writes go on: what may differ is copied, no more; a current copy is left alone.
+    refused = group.rcctl("primary1", "pair", "resync", sites.GROUP, "--to", "sync1", check=False)
+    assert refused.code == 6 and "current" in refused.err and "--force" in refused.err, refused.err
+    done_before = len(resyncs(group))
+    group.rcctl("primary1", "pair", "resync", sites.GROUP, "--to", "async1")
+    deadline = time.monotonic() + 120
+    while len(found := resyncs(group)) == done_before:
+        assert time.monotonic() < deadline, "no resync began"
+        time.sleep(0.5)
+    assert len(found) == done_before + 1 and "async1: resync of" in found[-1] and "agreed up to" in found[-1], found
+    copied_kib = int(found[-1].split("resync of ")[1].split(" KiB")[0])
+    assert copied_kib < DISKS_MIB * 1024 // 2, f"{copied_kib} KiB is no delta of {DISKS_MIB} MiB"
+    group.wait_protected()
     wait_more(writers, 300)
     writers.stop()
     for target in ("async1", "sync1"):

@@ -13,8 +13,8 @@ using namespace core;
 namespace {
 Volumes blank(std::uint64_t regions, std::uint64_t volumes) {
   Volumes all;
-  for (VolumeNumber volume = 0; volume < volumes; ++volume)
-    all[volume].resize(regions);
+  for (std::uint64_t volume = 0; volume < volumes; ++volume)
+    all[static_cast<VolumeNumber>(volume)].resize(regions);
   return all;
 }
 } // namespace
