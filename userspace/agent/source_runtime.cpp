@@ -341,6 +341,9 @@ void SourceRuntime::fill_status(control::GroupStatus& status) {
     if (found == links_.end())
       continue;
     control::PairStatus pair = report_pair(core_link);
+    // A pair that is suspended says nothing about its link: the two nodes go on without it.
+    if (core_link.state == core::PairState::Suspended && services_.peers.link(found->second.peer))
+      pair.link = control::LinkState::Up;
     pair.group = row_.name;
     pair.source = services_.context.config.node;
     pair.target = found->second.peer;

@@ -107,8 +107,11 @@ void Source::Parts::answer_hello(Link& link) {
   const format::HelloMessage& hello = *link.hello;
   if (hello.epoch > state.epoch)
     return refuse(link, "the copy knows a newer epoch", "ask the registrar who is a member");
-  if (link.hold)
-    return refuse(link, "suspended by command: " + link.hold_reason, "resume the pair by command");
+  if (link.hold) { // no failure: it stays suspended
+    link.pair.move(PairState::Suspended, link.hold_reason, resume_command(link));
+    send(link, format::RefusedMessage{link.hold_reason, resume_command(link)});
+    return close(link, link.hold_reason);
+  }
   if (const std::string problem = size_problem(hello); !problem.empty())
     return refuse(link, problem,
                   "give the copy a device that is as large, or remove the volume from the group");

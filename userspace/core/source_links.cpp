@@ -103,10 +103,12 @@ void Source::Parts::finish_leaving(Link& link) {
     links.erase(slot);
     return;
   }
-  send(link,
-       format::RefusedMessage{"suspended by command: " + link.hold_reason, "resume the pair by command"});
-  suspend(link, PairState::Suspended, "suspended by command: " + link.hold_reason,
-          "resume the pair by command");
+  send(link, format::RefusedMessage{link.hold_reason, resume_command(link)});
+  suspend(link, PairState::Suspended, link.hold_reason, resume_command(link));
+}
+
+std::string Source::Parts::resume_command(const Link& link) const {
+  return "rcctl pair resume " + config.group + " --to " + link.config.peer;
 }
 
 void Source::Parts::on_resume_request(const ResumeRequested& event) {

@@ -290,6 +290,7 @@ struct Source::Parts {
   void on_resume_request(const source::ResumeRequested& event);
   void resync_asked(Link& link);
   void finish_leaving(Link& link);
+  std::string resume_command(const Link& link) const;
 
   SourceStatus status() const;
   LinkStatus link_status(const Link& link) const;

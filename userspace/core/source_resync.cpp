@@ -167,7 +167,7 @@ void Source::Parts::saw_copy(const format::Record& record) {
       suspend(link, PairState::Failed,
               "primary medium: volume " + std::to_string(record.volume) + " can't be read at sector " +
                   std::to_string(record.sector),
-              "replace the disk of the volume or overwrite the sector, then resume the pair");
+              "replace the disk of the volume or overwrite the sector, then: " + resume_command(link));
       continue;
     }
     resync.copied.push_back({record.seq, record.length});

@@ -311,5 +311,20 @@ TEST(Source, ACopyIsAnsweredWhenAllThatTheRingHeldIsReadAgain) {
   EXPECT_EQ(resume->from, synced + 3);
 }
 
+TEST(Source, ASuspendedPairStaysSuspendedWhenItsCopyGreets) {
+  Primary primary;
+  primary.finish_copying(primary.attach_blank());
+  primary.step(SuspendRequested{0, "suspended by command"});
+  primary.step(LinkDown{0, "closed"});
+  primary.step(LinkUp{0});
+  const Actions answers = primary.say(primary.hello(primary.read));
+  ASSERT_EQ(of<SendMessage>(answers).size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<format::RefusedMessage>(of<SendMessage>(answers)[0].message));
+  const auto link = primary.source->status(at_ms(0)).links[0];
+  EXPECT_EQ(link.state, PairState::Suspended);
+  EXPECT_EQ(link.reason, "suspended by command");
+  EXPECT_EQ(link.next_action, "rcctl pair resume g --to lyon");
+}
+
 } // namespace
 } // namespace rc::core
