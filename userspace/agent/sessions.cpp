@@ -108,6 +108,16 @@ void Sessions::reset(const Key& key, const std::string& reason) {
 
 void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parameters) {
   const Key key{text_of(parameters, "group"), peer};
+  const core::Session::Open theirs{number_of(parameters, "number"), number_of(parameters, "heard")};
+  if (theirs.own == 0) { // no session could ever stand: say so instead of waiting
+    log::warning("group " + key.group + ": node " + peer +
+                 " opens a session without a number: refused; install one version on both nodes");
+    calls_.note(
+        peer, "group.closed",
+        {{"group", key.group},
+         {"reason", "node " + context_.config.node + " takes no session without a number: another version"}});
+    return;
+  }
   const bool known = sessions_.contains(key);
   if ((!known || sessions_[key].guest) &&
       (key.group.empty() || !callbacks_.accept(key.group, text_of(parameters, "role")))) {
@@ -123,8 +133,7 @@ void Sessions::heard_open(const std::string& peer, const NodeCalls::Json& parame
   }
   const auto found = sessions_.try_emplace(key).first;
   found->second.guest |= !known;
-  const auto heard =
-      found->second.talk.heard({number_of(parameters, "number"), number_of(parameters, "heard")});
+  const auto heard = found->second.talk.heard(theirs);
   if (heard.down)
     callbacks_.down(key.group, key.peer, "the other end opened a new session");
   if (!sessions_.contains(key))

@@ -30,12 +30,21 @@ def record(seq: int, stream: int, length: int = 0, kind: int = 6) -> bytes:
     return head + struct.pack("<I", crc32c(head))
 
 
+def cbor(value) -> bytes:
+    """Texts below 24 bytes and small maps of them: enough for a note."""
+    if isinstance(value, str):
+        return bytes([0x60 + len(value)]) + value.encode()
+    return bytes([0xa0 + len(value)]) + b"".join(cbor(key) + cbor(value[key]) for key in value)
+
+
 STORIES = {
     "garbage": bytes(range(256)) * 64,
     "truncated": frame(NODE, 1, b"\xa1", length=1000),
     "replayed": frame(KEEP_ALIVE, 1) + frame(KEEP_ALIVE, 1),
     "out-of-range": frame(NODE, 1, b"", length=0xFFFFFFFF),
     "bad-cbor": frame(NODE, 1, b"\xff" * 4000),
+    "session-without-number": frame(NODE, 1, cbor({"note": "group.open",
+                                                   "parameters": {"group": "bank", "role": "secondary"}})),
     "records-gap": frame(RECORDS, 1, struct.pack("<QII", 77, 2, 0) + record(1, 77) + record(9, 77), channel=1234),
     "records-of-nobody": frame(RECORDS, 1, struct.pack("<QII", 77, 1, 0) + record(1, 77), channel=1234),
 }

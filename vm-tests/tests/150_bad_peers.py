@@ -44,6 +44,8 @@ def test_wrong_certificates_and_malformed_frames_have_no_effect(lab):
             if story in REFUSED:
                 assert "closed" in answer or "refused" in answer, f"{to}, {story}: {answer}"
         assert agent_pid(lab[to]) == pids[to], f"rcagent on {to} did not survive"
+        log = lab[to].sh("journalctl -u rcagent --no-pager")
+        assert "node async1 opens a session without a number: refused" in log
         assert "sent what is refused" in group.rcctl(to, "events", "--limit", "1000").out
     assert group.pair("sync1")["state"] == "duplex" and group.pair("sync1")["sync"] == "current"
 

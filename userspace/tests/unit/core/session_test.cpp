@@ -87,6 +87,7 @@ struct World {
     }
     return true;
   }
+  bool both_up() const { return ends[0].session.up() && ends[1].session.up(); }
   void settle() {
     for (int end : {0, 1})
       if (!ends[end].session.opened())
@@ -101,8 +102,7 @@ TEST(Session, ComesUpInThreeOpeningsAndThenIsQuiet) {
   World world;
   world.open(0);
   world.settle();
-  EXPECT_TRUE(world.ends[0].session.up());
-  EXPECT_TRUE(world.ends[1].session.up());
+  EXPECT_TRUE(world.both_up());
   EXPECT_LE(world.delivered, 8U);
 }
 
@@ -113,8 +113,7 @@ TEST(Session, AnOpeningThatCrossesAClosingLeadsToOneSession) {
   world.close(0);
   world.open(0);
   world.settle();
-  EXPECT_TRUE(world.ends[0].session.up());
-  EXPECT_TRUE(world.ends[1].session.up());
+  EXPECT_TRUE(world.both_up());
   EXPECT_LT(world.delivered, 20U);
 }
 
@@ -170,7 +169,7 @@ TEST(Session, EveryScheduleEndsInOneSessionAndMixesNothing) {
     ASSERT_TRUE(world.ends[0].session.up() == world.ends[1].session.up());
     if (!world.ends[0].session.up()) { // a closing was still under way: the pause ends, both open
       world.settle();
-      ASSERT_TRUE(world.ends[0].session.up() && world.ends[1].session.up());
+      ASSERT_TRUE(world.both_up());
     }
     for (const auto& end : world.ends)
       received += end.received;
