@@ -87,6 +87,15 @@ def _next_data(log: mmap.mmap, position: int):
     return None
 
 
+def unflushed(directory: Path, name: str) -> int:
+    """How many writes a cut would find behind the last flush. The VM is frozen."""
+    with open(directory / f"{name}.writes", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
+        count = 0
+        for write, _ in entries(log):
+            count = 0 if write.flags & FLUSH else count + (not write.flags & MARK)
+        return count
+
+
 def settle(directory: Path, name: str, rng: random.Random | None, tear: bool = True,
            keep: float | None = None) -> Cut:
     """Bring NAME.raw up to date from NAME.writes. rng None: an orderly end, every write is kept. keep: the

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import tarfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,18 @@ class Node:
         for cut in cuts:
             print(f"    {cut.text()}")
         return cuts
+
+    def freeze_unflushed(self, disk: str, writes: int, timeout: float = 60) -> None:
+        """Frozen at a moment when so many writes to the disk are not flushed: a power cut that follows meets them."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self.process.freeze()
+            found = powercut.unflushed(self.directory, disk)
+            if found >= writes:
+                return
+            self.process.thaw()
+            assert time.monotonic() < deadline, f"{self.name}: never {writes} unflushed writes to {disk}, last {found}"
+            time.sleep(0.05)
 
     def _settle(self, rng, tear: bool, keep: float | None) -> list[powercut.Cut]:
         cuts = []

@@ -14,8 +14,9 @@ MIN_WRITES = 1500
 FAULTY_AGENT = paths.REPO / "build/release/userspace/tests/faulty/rcagent_skips_flushes"
 
 
-def cut_both_under_load(lab):
-    """Returns the group, the writers, and how many writes were acknowledged."""
+def cut_both_under_load(lab, unflushed: int = 0):
+    """The sync site has so many unflushed writes on its journal's disk then: the kernel's own metadata lies on it too, and
+    flushes it now and then. Returns the group, the writers, and how many writes were acknowledged."""
     group = sites.set_up(lab)
     group.wait_protected()
     writers = oracle.Writers(lab, "primary1")
@@ -23,7 +24,9 @@ def cut_both_under_load(lab):
     while writers.logged()["acknowledged"] < MIN_WRITES:
         assert time.monotonic() < deadline, f"{writers.logged()['acknowledged']} writes in 120 s"
         time.sleep(0.2)
-    lab["sync1"].power_cut(seed=1)
+    lab["sync1"].freeze_unflushed("journal", unflushed)
+    # The hardest cut there is: of what was not flushed nothing is left.
+    lab["sync1"].power_cut(seed=1, keep=0)
     lab["primary1"].power_cut(seed=1)
     acknowledged = writers.logged()["acknowledged"]
     lab["sync1"].start()
@@ -42,7 +45,7 @@ def test_what_was_acknowledged_survives_a_power_cut_of_both_sites(lab):
 def test_an_agent_that_leaves_out_flushes_is_found_out(lab):
     assert FAULTY_AGENT.exists(), f"{FAULTY_AGENT} is not there. Next: make build"
     lab["sync1"].put(FAULTY_AGENT.read_bytes(), "/usr/sbin/rcagent", mode=0o755)
-    group, writers, _ = cut_both_under_load(lab)
+    group, writers, _ = cut_both_under_load(lab, unflushed=20)
     assert "leaves out flushes" in lab["sync1"].sh("journalctl -u rcagent --no-pager")
     done = group.rcctl("sync1", "takeover", sites.GROUP, "--json", "--force", check=False, timeout=300)
     if done.code == 0 and json.loads(done.out.strip().splitlines()[-1])["complete"]:
