@@ -5,7 +5,8 @@
  * Order of the steps for a write, all that can wait before the sequence number exists:
  *   1. it meets a range in flight: wait for that one (work queue, never in map)
  *   2. a region isn't open on stable storage: the volume's worker opens it
- *   3. number, time, era, space and the regions' eras in one step under the group's lock
+ *   3. number, time, era, space and the regions' eras in one step under the group's lock; no room: the stream
+ *      ends, or the write waits (dm-rc-throttle.c)
  *   4. copy and commit outside the locks; the backing write is submitted from the ring
  * Invariant: two writes in flight never overlap, so disk and stream have one order.
  * Must not: sleep in map (the bio waited for may sit on current->bio_list).
@@ -92,26 +93,62 @@ static bool dmrc_has_data(struct bio *bio)
 	return bio_op(bio) != REQ_OP_DISCARD && bio_op(bio) != REQ_OP_WRITE_ZEROES;
 }
 
-/* Step 3; volume->lock held. r->seq is 0 when the write only marks the map. */
-static void dmrc_reserve_write(struct dmrc_vol *v, struct dmrc_io *io, struct bio *bio,
+static u32 dmrc_data_bytes(struct bio *bio)
+{
+	return dmrc_has_data(bio) ? bio->bi_iter.bi_size : 0;
+}
+
+/* group->lock held. Slots that a write leaves. Writes that wait for room would take all that copies could get. */
+static u32 dmrc_kept_slots(struct dmrc_group *g)
+{
+	return DMRC_RESERVED_SLOTS + (g->throttle_ns ? DMRC_COPY_SLOTS : g->copies);
+}
+
+bool dmrc_write_has_room(struct dmrc_io *io)
+{
+	struct dmrc_vol *v = io->target->volume;
+	u32 bytes = dmrc_data_bytes(dmrc_io_bio(io));
+
+	return dmrc_ring_room_for(v->group, bytes, dmrc_data_align(v, bytes), dmrc_kept_slots(v->group));
+}
+
+/*
+ * Step 3; volume->lock held. r->seq is 0 when the write only marks the map. `turn`: it has waited for room and is the
+ * first of those. False: it waits for room.
+ */
+static bool dmrc_reserve_write(struct dmrc_vol *v, struct dmrc_io *io, struct bio *bio, bool turn,
 			       struct dmrc_reservation *r)
 {
 	struct dmrc_group *g = v->group;
-	u32 bytes = dmrc_has_data(bio) ? bio->bi_iter.bi_size : 0;
+	u32 bytes = dmrc_data_bytes(bio);
 
 	r->seq = 0;
 	spin_lock(&g->lock);
 	if (g->capturing &&
-	    !dmrc_ring_reserve(g, bytes, dmrc_data_align(v, bytes), DMRC_RESERVED_SLOTS + g->copies, r))
-		dmrc_ring_lose(g, "the ring is full");
+	    ((!turn && dmrc_throttle_queued(g)) ||
+	     !dmrc_ring_reserve(g, bytes, dmrc_data_align(v, bytes), dmrc_kept_slots(g), r))) {
+		if (dmrc_throttle_wait(g, io, turn)) {
+			spin_unlock(&g->lock);
+			return false;
+		}
+		dmrc_ring_lose(g, io->throttled_ns ? "the ring stayed full for as long as writes may wait" :
+						     "the ring is full");
+	}
 	dmrc_regions_write(v, io->range.start, io->range.last, g->era);
 	io->seq = r->seq;
 	io->epoch = g->epoch;
 	spin_unlock(&g->lock);
+	return true;
 }
 
-/* Steps 1 to 4. True: submit the bio now; false: it waits on a list. */
-static bool dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, struct bio *bio)
+enum dmrc_step {
+	DMRC_STEP_SUBMIT,	/* captured: submit the bio now */
+	DMRC_STEP_LATER,	/* on a list of the volume, that starts it anew */
+	DMRC_STEP_NO_ROOM,	/* in group->throttled */
+};
+
+/* Steps 1 to 4. */
+static enum dmrc_step dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, struct bio *bio, bool turn)
 {
 	struct dmrc_range *range = &io->range, *other;
 	struct dmrc_reservation r;
@@ -123,15 +160,18 @@ static bool dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, struct bio *
 	if (other && !dmrc_mutant("no_overlap")) {
 		list_add_tail(&range->entry, &other->waiters);
 		spin_unlock_irqrestore(&v->lock, flags);
-		return false;
+		return DMRC_STEP_LATER;
 	}
 	if (!dmrc_regions_open(v, range->start, range->last)) {
 		list_add_tail(&range->entry, &v->cold);
 		spin_unlock_irqrestore(&v->lock, flags);
 		queue_work(v->wq, &v->work);
-		return false;
+		return DMRC_STEP_LATER;
 	}
-	dmrc_reserve_write(v, io, bio, &r);
+	if (!dmrc_reserve_write(v, io, bio, turn, &r)) {
+		spin_unlock_irqrestore(&v->lock, flags);
+		return DMRC_STEP_NO_ROOM;
+	}
 	dmrc_inflight_add(v, range);
 	spin_unlock_irqrestore(&v->lock, flags);
 
@@ -144,7 +184,22 @@ static bool dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, struct bio *
 	/* A discard is carried out as zeroes that may unmap: what is read later is the same on every copy. */
 	if (bio_op(bio) == REQ_OP_DISCARD)
 		bio->bi_opf = (bio->bi_opf & ~REQ_OP_MASK) | REQ_OP_WRITE_ZEROES;
-	return true;
+	return DMRC_STEP_SUBMIT;
+}
+
+bool dmrc_write_turn(struct dmrc_io *io)
+{
+	struct dmrc_vol *v = io->target->volume;
+	enum dmrc_step step = dmrc_write_step(v, io, dmrc_io_bio(io), true);
+
+	if (step == DMRC_STEP_SUBMIT) {
+		/* The volume's own queue submits: that may wait for its disk. */
+		spin_lock_irq(&v->lock);
+		list_add_tail(&io->range.entry, &v->ready);
+		queue_work(v->wq, &v->work);
+		spin_unlock_irq(&v->lock);
+	}
+	return step != DMRC_STEP_NO_ROOM;
 }
 
 int dmrc_map(struct dm_target *ti, struct bio *bio)
@@ -167,11 +222,13 @@ int dmrc_map(struct dm_target *ti, struct bio *bio)
 		return DM_MAPIO_SUBMITTED;
 	}
 	/* What would only wait and be pushed back needn't be captured again until dm has stopped. */
-	if (unlikely(READ_ONCE(t->volume->push_back)) && READ_ONCE(t->volume->group->limit) != DMRC_NO_LIMIT)
+	if (unlikely(READ_ONCE(t->volume->push_back)) &&
+	    (READ_ONCE(t->volume->group->limit) != DMRC_NO_LIMIT || READ_ONCE(t->volume->group->throttling)))
 		return DM_MAPIO_REQUEUE;
 
 	io->state = DMRC_IO_TRACKED;
 	io->target = t;
+	io->throttled_ns = 0;
 	io->range.start = bio->bi_iter.bi_sector;
 	io->range.last = bio_end_sector(bio) - 1;
 	io->range.is_copy = false;
@@ -181,7 +238,7 @@ int dmrc_map(struct dm_target *ti, struct bio *bio)
 	 * for one is short; waiting for user space or metadata never happens here.
 	 */
 	bio->bi_opf &= ~REQ_NOWAIT;
-	return dmrc_write_step(t->volume, io, bio) ? DM_MAPIO_REMAPPED : DM_MAPIO_SUBMITTED;
+	return dmrc_write_step(t->volume, io, bio, false) == DMRC_STEP_SUBMIT ? DM_MAPIO_REMAPPED : DM_MAPIO_SUBMITTED;
 }
 
 int dmrc_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
@@ -270,6 +327,16 @@ void dmrc_failed_work(struct work_struct *work)
 	}
 }
 
+static void dmrc_submit_ready(struct list_head *ready)
+{
+	struct dmrc_io *io, *next;
+
+	list_for_each_entry_safe(io, next, ready, range.entry) {
+		list_del(&io->range.entry);
+		dm_submit_bio_remap(dmrc_io_bio(io), NULL);
+	}
+}
+
 static void dmrc_run_deferred(struct dmrc_vol *v, struct list_head *todo)
 {
 	struct dmrc_range *range, *next;
@@ -282,7 +349,7 @@ static void dmrc_run_deferred(struct dmrc_vol *v, struct list_head *todo)
 			struct dmrc_io *io = container_of(range, struct dmrc_io, range);
 			struct bio *bio = dmrc_io_bio(io);
 
-			if (dmrc_write_step(v, io, bio))
+			if (dmrc_write_step(v, io, bio, false) == DMRC_STEP_SUBMIT)
 				dm_submit_bio_remap(bio, NULL);
 		}
 	}
@@ -296,19 +363,22 @@ void dmrc_volume_work(struct work_struct *work)
 {
 	struct dmrc_vol *v = container_of(work, struct dmrc_vol, work);
 	unsigned int noreclaim = memalloc_noreclaim_save();
+	LIST_HEAD(ready);
 	LIST_HEAD(todo);
 	bool cold;
 
 	do {
 		spin_lock_irq(&v->lock);
+		list_splice_init(&v->ready, &ready);
 		list_splice_init(&v->deferred, &todo);
 		cold = !list_empty(&v->cold);
 		spin_unlock_irq(&v->lock);
+		dmrc_submit_ready(&ready);
 		dmrc_run_deferred(v, &todo);
 		if (cold)
 			dmrc_regions_open_cold(v);
 		spin_lock_irq(&v->lock);
-		cold = !list_empty(&v->cold) || !list_empty(&v->deferred);
+		cold = !list_empty(&v->cold) || !list_empty(&v->deferred) || !list_empty(&v->ready);
 		spin_unlock_irq(&v->lock);
 	} while (cold);
 	memalloc_noreclaim_restore(noreclaim);

@@ -26,6 +26,8 @@ u32 dmrc_group_flags(struct dmrc_group *g)
 		flags |= DMRC_STATE_SYNC;
 	if (READ_ONCE(g->alone))
 		flags |= DMRC_STATE_ALONE;
+	if (READ_ONCE(g->throttling))
+		flags |= DMRC_STATE_THROTTLED;
 	if (READ_ONCE(g->primaries))
 		flags |= DMRC_STATE_PRIMARY;
 	return flags;

@@ -67,8 +67,7 @@ bool dmrc_hold_write(struct dmrc_group *g, struct dmrc_io *io, blk_status_t *err
 	return held;
 }
 
-/* No lock held. `list` by range.entry. */
-static void dmrc_hold_complete(struct list_head *list, blk_status_t status)
+void dmrc_hold_complete(struct list_head *list, blk_status_t status)
 {
 	struct dmrc_io *io, *next;
 

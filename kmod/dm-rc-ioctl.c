@@ -58,6 +58,15 @@ static int dmrc_ioc_sync(struct dmrc_group *g, void __user *arg)
 	return r ?: copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;
 }
 
+static int dmrc_ioc_throttle(struct dmrc_group *g, void __user *arg)
+{
+	struct dmrc_throttle t;
+
+	if (copy_from_user(&t, arg, sizeof(t)))
+		return -EFAULT;
+	return t.zero ? -EINVAL : dmrc_throttle_set(g, t.max_wait_ms);
+}
+
 static int dmrc_ioc_checkpoint(struct dmrc_group *g, void __user *arg)
 {
 	struct dmrc_checkpoint c;
@@ -273,6 +282,8 @@ long dmrc_group_ioctl(struct dmrc_file *f, struct dmrc_group *g, unsigned int cm
 		return dmrc_ioc_ack(g, arg);
 	case DMRC_IOC_SYNC:
 		return dmrc_ioc_sync(g, arg);
+	case DMRC_IOC_THROTTLE:
+		return dmrc_ioc_throttle(g, arg);
 	case DMRC_IOC_CHECKPOINT:
 		return dmrc_ioc_checkpoint(g, arg);
 	case DMRC_IOC_LIFT:

@@ -47,15 +47,25 @@ static bool dmrc_ring_has_room(struct dmrc_group *g, u64 pos, u32 bytes, u32 kee
 	return !bytes || pos + bytes - g->data_tail <= g->ring->data_bytes;
 }
 
+static u64 dmrc_ring_pos(struct dmrc_group *g, u32 bytes, u32 align)
+{
+	return bytes ? ALIGN(g->data_head, align) : g->data_head;
+}
+
+bool dmrc_ring_room_for(struct dmrc_group *g, u32 bytes, u32 align, u32 keep)
+{
+	lockdep_assert_held(&g->lock);
+	dmrc_ring_reclaim(g);
+	return dmrc_ring_has_room(g, dmrc_ring_pos(g, bytes, align), bytes, keep);
+}
+
 bool dmrc_ring_reserve(struct dmrc_group *g, u32 bytes, u32 align, u32 keep, struct dmrc_reservation *r)
 {
 	struct dmrc_ring *ring = g->ring;
+	u64 pos = dmrc_ring_pos(g, bytes, align);
 	struct dmrc_slot *slot;
-	u64 pos = g->data_head;
 
 	lockdep_assert_held(&g->lock);
-	if (bytes)
-		pos = ALIGN(pos, align);
 	/* Walking only beyond half full makes it cheap: many records are taken off at a time. */
 	if (pos + bytes - g->data_tail > ring->data_bytes / 2 ||
 	    dmrc_ring_free_slots(g) < ring->nr_slots / 2)
@@ -157,6 +167,7 @@ static void dmrc_stream_end(struct dmrc_group *g, bool lost)
 	g->lost = lost;
 	g->stream = 0;
 	WRITE_ONCE(g->info->stream, 0);
+	dmrc_throttle_kick(g);
 	dmrc_group_changed(g);
 }
 
@@ -309,5 +320,6 @@ void dmrc_ring_state(struct dmrc_group *g, struct dmrc_state *s)
 	s->era = g->era;
 	s->data_used = g->data_head - g->data_tail;
 	s->lost_at = g->lost_at;
+	s->throttled = g->nr_throttled;
 	spin_unlock_irq(&g->lock);
 }

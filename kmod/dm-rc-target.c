@@ -255,8 +255,10 @@ static void dmrc_presuspend(struct dm_target *ti)
 	 * they end by their acknowledgement or at the deadline, which the kernel enforces.
 	 */
 	cancel_delayed_work_sync(&v->close_work);
-	if (dm_noflush_suspending(ti))
+	if (dm_noflush_suspending(ti)) {
 		dmrc_hold_push_back(v->group, v);
+		dmrc_throttle_push_back(v->group, v);
+	}
 }
 
 static void dmrc_run(struct dmrc_vol *v)
@@ -464,7 +466,9 @@ static void dmrc_io_hints(struct dm_target *ti, struct queue_limits *limits)
 
 static const char *dmrc_stream_word(u32 flags)
 {
-	return flags & DMRC_STATE_STREAM ? "stream" : flags & DMRC_STATE_LOST ? "lost" : "none";
+	if (flags & DMRC_STATE_STREAM)
+		return flags & DMRC_STATE_THROTTLED ? "throttled" : "stream";
+	return flags & DMRC_STATE_LOST ? "lost" : "none";
 }
 
 static const char *dmrc_sync_word(struct dmrc_group *g, u32 flags)
@@ -488,7 +492,7 @@ static void dmrc_status(struct dm_target *ti, status_type_t type, unsigned int s
 	struct dmrc_vol *v = t->volume;
 	struct dmrc_group *g = v->group;
 	u32 flags = dmrc_group_flags(g);
-	u64 era, reserved, freed, used;
+	u64 era, reserved, freed, used, throttled;
 	unsigned int sz = 0;
 
 	switch (type) {
@@ -498,12 +502,13 @@ static void dmrc_status(struct dm_target *ti, status_type_t type, unsigned int s
 		reserved = g->reserved;
 		freed = g->freed;
 		used = g->data_head - g->data_tail;
+		throttled = g->nr_throttled;
 		spin_unlock_irq(&g->lock);
-		DMEMIT("%s %llu:%llu %s %s %s %llu/%llu %u %llu/%llu %llu %llu",
+		DMEMIT("%s %llu:%llu %s %s %s %llu/%llu %u %llu/%llu %llu %llu %llu",
 		       t->primary ? "primary" : "secondary", DMRC_ERA_GENERATION(era), DMRC_ERA_N(era),
 		       dmrc_stream_word(flags), dmrc_sync_word(g, flags), dmrc_meta_word(v),
 		       READ_ONCE(v->nr_open), READ_ONCE(v->map.nr_regions), v->region_sectors,
-		       used >> 10, g->ring ? g->ring->data_bytes >> 10 : 0, reserved, freed);
+		       used >> 10, g->ring ? g->ring->data_bytes >> 10 : 0, reserved, freed, throttled);
 		break;
 	case STATUSTYPE_TABLE:
 		DMEMIT("%s %s %s %u %u role %s ring_mib %u region_kib %u", t->data->name, t->meta->name, g->name,

@@ -81,6 +81,7 @@ struct dmrc_io {
 	struct dmrc_target *target;
 	u64 seq;			/* 0: not captured */
 	u64 epoch;			/* of the stream that seq counts in */
+	u64 throttled_ns;		/* since when it has waited for room, 0: never */
 	enum dmrc_io_state state;
 	struct bio_vec bvecs[DMRC_MAX_BVECS];
 };
@@ -159,6 +160,11 @@ struct dmrc_group {
 	u64 lost_at;
 	u64 ended_stream;		/* that lost_at belongs to */
 	const char *lost_why;
+	u64 throttle_ns;		/* longest wait for room; 0: a full ring ends the stream */
+	struct list_head throttled;	/* writes without room, in order, by range.entry */
+	u64 nr_throttled;
+	u64 last_throttled_ns;
+	bool throttling;		/* writes wait, or did a moment ago */
 	struct dmrc_copy_slot *copy;	/* DMRC_COPY_SLOTS of them */
 
 	spinlock_t hold_lock ____cacheline_aligned_in_smp;
@@ -183,6 +189,8 @@ struct dmrc_group {
 	struct hrtimer wake_timer;
 	unsigned long wake_armed;
 	unsigned long changes;		/* state changes so far; read without lock */
+	struct hrtimer throttle_timer;
+	struct work_struct throttle_work;
 	struct work_struct event_work;
 	struct work_struct ceiling_work;
 };
@@ -267,6 +275,7 @@ struct dmrc_vol {
 	spinlock_t lock ____cacheline_aligned_in_smp;
 	struct rb_root_cached inflight;
 	struct list_head deferred;	/* ranges to start anew */
+	struct list_head ready;		/* captured writes to submit */
 	struct list_head cold;		/* writes whose regions are not open */
 	struct list_head copies_waiting; /* copies in the tree behind earlier ranges */
 	u64 serial;
@@ -359,6 +368,8 @@ struct dmrc_reservation {
  * free. True and `r` filled, or false: no room.
  */
 bool dmrc_ring_reserve(struct dmrc_group *g, u32 bytes, u32 align, u32 keep, struct dmrc_reservation *r);
+/* group->lock held. Would dmrc_ring_reserve find room? */
+bool dmrc_ring_room_for(struct dmrc_group *g, u32 bytes, u32 align, u32 keep);
 /* group->lock held. Take over consumer->freed and move the tail. */
 void dmrc_ring_reclaim(struct dmrc_group *g);
 /* group->lock held. End the stream by overflow: loss record, region map only from here. */
@@ -389,6 +400,13 @@ int dmrc_map(struct dm_target *ti, struct bio *bio);
 int dmrc_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 void dmrc_volume_work(struct work_struct *work);
 void dmrc_failed_work(struct work_struct *work);
+/* group->lock held. Would a write that waits for room find it? */
+bool dmrc_write_has_room(struct dmrc_io *io);
+/*
+ * Worker, no lock. The first of the writes that wait for room has its turn. False: it still has no room and is the
+ * first again; else it is on its way.
+ */
+bool dmrc_write_turn(struct dmrc_io *io);
 
 /* volume->lock held. The first range in flight that meets [start, last], or NULL. */
 struct dmrc_range *dmrc_inflight_first(struct dmrc_vol *v, sector_t start, sector_t last);
@@ -454,6 +472,8 @@ void dmrc_hold_init(struct dmrc_group *g);
 bool dmrc_hold_write(struct dmrc_group *g, struct dmrc_io *io, blk_status_t *error);
 /* Any process context. Complete what need not wait any more. */
 void dmrc_hold_sweep(struct dmrc_group *g);
+/* No lock held. Complete the writes of a list (by range.entry). */
+void dmrc_hold_complete(struct list_head *list, blk_status_t status);
 /* Process context (presuspend, noflush). Push the volume's waiting writes back to dm. */
 void dmrc_hold_push_back(struct dmrc_group *g, struct dmrc_vol *v);
 int dmrc_hold_ack(struct dmrc_group *g, const struct dmrc_ack *ack);
@@ -463,6 +483,25 @@ int dmrc_checkpoint(struct dmrc_group *g, struct dmrc_checkpoint *c);
 void dmrc_hold_new_stream(struct dmrc_group *g);
 /* group->mutex held. Make `era` and some beyond it usable on all volumes. */
 int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era);
+
+/* -- dm-rc-throttle.c: writes that wait for room ----------------------------------------------------- */
+
+void dmrc_throttle_init(struct dmrc_group *g);
+/* May sleep; no writes are left. */
+void dmrc_throttle_exit(struct dmrc_group *g);
+/* May sleep. 0 ms: a full ring ends the stream. */
+int dmrc_throttle_set(struct dmrc_group *g, u32 max_wait_ms);
+/* group->lock held. Writes wait for room: a new one queues behind them. */
+bool dmrc_throttle_queued(struct dmrc_group *g);
+/*
+ * group->lock held. A write that has no room joins the list (at its head when it had its turn). False: writes don't
+ * wait for room, or this one has waited for too long.
+ */
+bool dmrc_throttle_wait(struct dmrc_group *g, struct dmrc_io *io, bool turn);
+/* group->lock held. What waits needs no room any more. */
+void dmrc_throttle_kick(struct dmrc_group *g);
+/* Process context (presuspend, noflush). Push the volume's writes that wait for room back to dm. */
+void dmrc_throttle_push_back(struct dmrc_group *g, struct dmrc_vol *v);
 
 /* -- dm-rc-copy.c ---------------------------------------------------------------------------------- */
 

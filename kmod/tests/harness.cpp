@@ -134,6 +134,22 @@ namespace {
 const char* const kMutation = "/sys/module/dm_remotecopy/parameters/mutation";
 }
 
+std::future<int> write_later(const std::string& path, uint64_t block, int& latency_ms, uint64_t bytes) {
+  return std::async(std::launch::async, [path, block, &latency_ms, bytes] {
+    Disk disk(path);
+    Buffer buffer(bytes);
+    memset(buffer.data(), 0x33, bytes);
+    double begin = now_s();
+    int error = disk.try_write(buffer.data(), bytes, block * 4096);
+    latency_ms = (now_s() - begin) * 1000;
+    return error;
+  });
+}
+
+bool done(std::future<int>& write) {
+  return write.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
 Mutation::Mutation(const std::string& name) { write_file(kMutation, name); }
 Mutation::~Mutation() { write_file(kMutation, "none"); }
 

@@ -5,6 +5,7 @@
 
 #include "agent.hpp"
 
+#include <future>
 #include <memory>
 #include <random>
 
@@ -82,6 +83,10 @@ private:
   std::string error_;
   std::vector<std::thread> threads_;
 };
+
+// One write of `bytes` at the block of 4 KiB in another thread; the result is its errno.
+std::future<int> write_later(const std::string& path, uint64_t block, int& latency_ms, uint64_t bytes = 4096);
+bool done(std::future<int>& write);
 
 // Turns a deliberate fault of the test build on while it lives.
 struct Mutation {

@@ -3,29 +3,12 @@
 #include "harness.hpp"
 
 #include <cerrno>
-#include <cstring>
-#include <future>
 
 using namespace kt;
 
 namespace {
 
 constexpr uint64_t kSecond = 1000000000;
-
-// One write in another thread; the result is its errno.
-std::future<int> write_later(const std::string& path, uint64_t block, int& latency_ms) {
-  return std::async(std::launch::async, [path, block, &latency_ms] {
-    Disk disk(path);
-    Buffer buffer(4096);
-    memset(buffer.data(), 0x33, 4096);
-    double begin = now_s();
-    int error = disk.try_write(buffer.data(), 4096, block * 4096);
-    latency_ms = (now_s() - begin) * 1000;
-    return error;
-  });
-}
-
-bool done(std::future<int>& f) { return f.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
 
 void open_regions(const std::string& path, unsigned blocks) {
   Disk disk(path);

@@ -95,6 +95,7 @@ struct dmrc_consumer_page {
 #define DMRC_STATE_LOST (1 << 1) /* the stream ended by overflow: region map only */
 #define DMRC_STATE_SYNC (1 << 2) /* writes wait for DMRC_IOC_ACK */
 #define DMRC_STATE_ALONE (1 << 3) /* the deadline passed: they no longer wait */
+#define DMRC_STATE_THROTTLED (1 << 5) /* writes wait for room in the ring, or did within the last second */
 #define DMRC_STATE_PRIMARY (1 << 4) /* the group's volumes are primary (else secondary) */
 
 /*
@@ -151,6 +152,16 @@ struct dmrc_sync {
 	__u64 alone_after_ns; /* CLOCK_BOOTTIME */
 	__u64 since_seq; /* out: writes with a higher seq wait */
 	__u64 zero;
+};
+
+/*
+ * What a full ring does. max_wait_ms 0 (so it begins): the stream ends, writes only mark the region map. Else a write
+ * without room waits for it, in order, and the stream ends when one has waited so long. Stays set when the file is
+ * closed. Errors: EINVAL longer than 300 s.
+ */
+struct dmrc_throttle {
+	__u32 max_wait_ms;
+	__u32 zero;
 };
 
 /*
@@ -266,7 +277,8 @@ struct dmrc_state {
 	__u64 data_used; /* out: bytes of the data ring in use */
 	__u64 lost_at; /* out: seq of the loss record, 0 without */
 	__u64 alone_since; /* out: era, 0 when not alone */
-	__u64 zero[4];
+	__u64 throttled; /* out: writes so far that have waited for room */
+	__u64 zero[3];
 };
 
 #define DMRC_IOC_MAGIC 0xDB
@@ -285,6 +297,7 @@ struct dmrc_state {
 #define DMRC_IOC_UPDATE _IOW(DMRC_IOC_MAGIC, 13, struct dmrc_update)
 #define DMRC_IOC_VOLUME _IOWR(DMRC_IOC_MAGIC, 14, struct dmrc_volume)
 #define DMRC_IOC_STATE _IOR(DMRC_IOC_MAGIC, 15, struct dmrc_state)
+#define DMRC_IOC_THROTTLE _IOW(DMRC_IOC_MAGIC, 16, struct dmrc_throttle)
 
 #ifdef __cplusplus
 #define DMRC_ABI_ASSERT static_assert
@@ -302,6 +315,7 @@ DMRC_ABI_ASSERT(sizeof(struct dmrc_attach) == 192, "attach");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_start) == 32, "start");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_ack) == 16, "ack");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_sync) == 32, "sync");
+DMRC_ABI_ASSERT(sizeof(struct dmrc_throttle) == 8, "throttle");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_checkpoint) == 64, "checkpoint");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_copy) == 24, "copy");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_put) == 16, "put");
