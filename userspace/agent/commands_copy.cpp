@@ -112,12 +112,17 @@ void Commands::copy_prepare(const CopyPrepareRequest& request, Reply<ChangeReply
           reply(answer);
           return;
         }
-        const io::GroupRow group{.name = request.group,
-                                 .role = Role::Secondary,
-                                 .primary_node = request.source,
-                                 .journal = request.journal,
-                                 .journal_bytes = checked->journal.bytes,
-                                 .ring_mib = request.ring_mib};
+        io::GroupRow group{.name = request.group,
+                           .role = Role::Secondary,
+                           .primary_node = request.source,
+                           .journal = request.journal,
+                           .journal_bytes = checked->journal.bytes,
+                           .ring_mib = request.ring_mib,
+                           .on_full = request.on_full};
+        if (request.checkpoint_ms != 0)
+          group.checkpoint_ms = request.checkpoint_ms;
+        if (request.ack_timeout_ms != 0)
+          group.ack_timeout_ms = request.ack_timeout_ms;
         const io::NodeRow source{
             .name = request.source, .site = request.source_site, .address = request.source_address};
         // The source may be known already, with an address that this request lacks.

@@ -110,6 +110,11 @@ void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply
   row.journal = request.journal;
   if (request.ring_mib != 0)
     row.ring_mib = request.ring_mib;
+  row.on_full = request.on_full;
+  if (request.checkpoint_ms != 0)
+    row.checkpoint_ms = request.checkpoint_ms;
+  if (request.ack_timeout_ms != 0)
+    row.ack_timeout_ms = request.ack_timeout_ms;
   const JournalOrder order{.path = request.journal,
                            .bytes = request.journal_bytes,
                            .force = request.force,

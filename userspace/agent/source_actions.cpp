@@ -11,6 +11,11 @@ namespace rc::agent {
 
 namespace source = core::source;
 
+namespace {
+// on_full=throttle: a link that stalls for so long is down by then, and what it lags goes to the journal.
+constexpr std::uint32_t throttle_most_ms = 30'000;
+} // namespace
+
 bool SourceRuntime::execute(source::Action& action) {
   if (stopped_)
     return true;
@@ -60,6 +65,9 @@ bool SourceRuntime::execute(source::AttachRing&) {
          "look at the kernel's log");
     return true;
   }
+  const bool waits = row_.on_full == control::OnFull::Throttle;
+  if (Status set = ring_->throttle(waits ? throttle_most_ms : 0); !set)
+    log::warning("group " + row_.name + ": " + set.error().text());
   ring_watch_ = std::move(*watch);
   cache_.clear();
   next_read_ = ring_->stream().value ? ring_->first_unread() : 0;

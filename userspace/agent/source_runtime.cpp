@@ -45,6 +45,7 @@ void SourceRuntime::begin(bool volumes_live) {
   config.site = services_.context.config.site;
   config.volume_sectors = sectors_by_number(volumes_);
   config.checkpoint_interval_ms = row_.checkpoint_ms;
+  config.throttle = row_.on_full == control::OnFull::Throttle;
   for (const auto& [slot, link] : links_)
     config.links.push_back(link_config(link.pair));
 
@@ -194,7 +195,8 @@ void SourceRuntime::report_progress() {
   }
   step(core::source::RingProgress{.written = state->written,
                                   .alone = (state->state & DMRC_STATE_ALONE) != 0,
-                                  .alone_since = Era{state->alone_since}});
+                                  .alone_since = Era{state->alone_since},
+                                  .throttled = (state->state & DMRC_STATE_THROTTLED) != 0});
 }
 
 // ---- events

@@ -24,6 +24,7 @@ struct SourceConfig {
   std::vector<std::uint64_t> volume_sectors; // by number, 0: none
   std::uint64_t checkpoint_interval_ms = 1000;
   Fence fence = Fence::Go;
+  bool throttle = false; // a full ring lets the application wait while the slowest link is up (on_full)
   std::uint64_t drain_ms = 5000; // after an overflow: how long links may still fetch the old stream
   std::vector<LinkConfig> links;
 };

@@ -90,6 +90,7 @@ struct RingProgress {
   Seq written = 0; // all up to it ended on the backing devices
   bool alone = false;
   Era alone_since{};
+  bool throttled = false; // writes wait for room in the ring, or did a moment ago
 };
 
 // Answer to PutCheckpoint. `error` not empty: it could not be put (no room, no stream); tried again by the

@@ -180,6 +180,7 @@ struct Source::Parts {
   std::uint64_t captured_records = 0;
   Seq last_write = 0; // last record that changes a volume for a host
   std::uint64_t overflows = 0;
+  bool throttled = false;
 
   Now now{};
   source::Actions out;
@@ -223,12 +224,14 @@ struct Source::Parts {
   // source_spill.cpp
   void control_spill();
   bool can_spill() const;
+  bool application_waits(const Link* slow) const;
   void begin_spill();
   void append_spill();
   void on_spill_durable(const source::SpillDurable& event);
   void on_spill_failed(const source::SpillFailed& event);
   bool spill_holds(Seq seq) const;
   Link* slowest();
+  const Link* slowest() const;
   void suspend(Link& link, PairState to, std::string reason, std::string next_action);
 
   // source_send.cpp

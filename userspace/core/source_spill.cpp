@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The spill: what lagging links still need goes to this node's journal, so that the ring stays free for the
 // application. When even that is full the slowest link is suspended (its delta comes from the region map);
-// the application never waits. Invariant: the spill holds one contiguous stretch [first, appended] of the
-// running stream.
+// the application never waits. Unless on_full=throttle: while the slowest link streams the kernel lets writes
+// wait for room, and what it lacks is never more than the ring; a link that is down gets the same as without.
+// Invariant: the spill holds one contiguous stretch [first, appended] of the running stream.
 #include "core/source_parts.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace rc::core {
 using namespace source;
@@ -24,13 +26,15 @@ constexpr const char* larger_journal =
     "resumes by itself with a delta; a larger journal bridges longer interruptions";
 } // namespace
 
-Link* Source::Parts::slowest() {
-  Link* slow = nullptr;
-  for (auto& [slot, link] : links)
+const Link* Source::Parts::slowest() const {
+  const Link* slow = nullptr;
+  for (const auto& [slot, link] : links)
     if (link.attached && link.durable < ring.read() && (!slow || link.durable < slow->durable))
       slow = &link;
   return slow;
 }
+
+Link* Source::Parts::slowest() { return const_cast<Link*>(std::as_const(*this).slowest()); }
 
 bool Source::Parts::spill_holds(Seq seq) const {
   return spill.kept && spill.stream == ring.stream() && seq >= spill.first && seq <= spill.durable &&
@@ -54,14 +58,17 @@ void Source::Parts::control_spill() {
   }
   const double used = ring.used();
   const bool settling = now.boot_ns - attached_ns < settling_ns;
-  if (spill.active) {
+  const bool waits = application_waits(slow);
+  if (spill.active && waits) {
+    spill.active = false; // what it holds is sent, and meanwhile the ring fills up
+  } else if (spill.active) {
     const bool near = !slow || (slow->durable >= ring.freed() && ring.knows(slow->durable) &&
                                 ring.used_after(slow->durable) < near_below);
     if (near)
       spill.active = false; // what it holds stays until no link needs it
     else
       append_spill();
-  } else if (used > spill_above && slow && slow->durable <= ring.freed() && can_spill() &&
+  } else if (!waits && used > spill_above && slow && slow->durable <= ring.freed() && can_spill() &&
              life == Life::Running) {
     begin_spill();
   }
@@ -74,13 +81,17 @@ void Source::Parts::control_spill() {
       spill.first <= slow->durable + 1 && slow->durable < spill.durable) {
     suspend(*slow, PairState::Suspended, journal_full, larger_journal);
     spill.space.used_bytes = spill.space.used_slots = 0; // the next report counts
-  } else if (life == Life::Running && used > (settling ? suspend_settling : suspend_above) && slow &&
-             slow->durable <= ring.freed() && ring.written() > ring.freed()) {
+  } else if (!waits && life == Life::Running && used > (settling ? suspend_settling : suspend_above) &&
+             slow && slow->durable <= ring.freed() && ring.written() > ring.freed()) {
     suspend(*slow, PairState::Suspended,
             spill.active ? "overflow: the journal takes what is spilled more slowly than hosts write"
                          : "overflow: the link lags more than the ring holds and nothing can be spilled",
             "resumes by itself with a delta; a larger ring or a faster journal helps");
   }
+}
+
+bool Source::Parts::application_waits(const Link* slow) const {
+  return config.throttle && life == Life::Running && slow && slow->streaming();
 }
 
 // After a refusal for want of room not before all that was asked is freed: a late report about it must not be

@@ -106,6 +106,12 @@ SourceStatus Source::Parts::status() const {
   }
   s.reason = life_reason;
   s.next_action = life_next;
+  if (const Link* slow = throttled && s.reason.empty() ? slowest() : nullptr) {
+    s.reason = "the application waits for room in the ring: " + slow->config.peer +
+               " takes records more slowly "
+               "than it writes";
+    s.next_action = "none; a faster link or a larger ring lets it write faster";
+  }
   s.stream = ring.stream();
   s.lineage = state.position.lineage;
   s.era = era;

@@ -192,6 +192,7 @@ void Source::Parts::sync_greeted(Link& link, const format::HelloMessage& hello, 
 }
 
 void Source::Parts::on_progress(const RingProgress& event) {
+  throttled = event.throttled;
   ring.set_written(event.written);
   if (!event.alone || sync.phase == Phase::Alone || (sync.phase == Phase::Off && !sync_link()))
     return;

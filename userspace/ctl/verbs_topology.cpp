@@ -4,6 +4,7 @@
 #include "ctl/agent_call.hpp"
 #include "format/control_check.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <ostream>
@@ -35,6 +36,16 @@ Status read_bytes(const Invocation& invocation, const char* option, std::uint64_
   if (!bytes)
     return bytes.error();
   to = *bytes;
+  return {};
+}
+
+Status read_time(const Invocation& invocation, const char* option, std::uint32_t& milliseconds) {
+  if (!invocation.has(option))
+    return {};
+  const Result<double> seconds = parse_seconds(invocation.text(option));
+  if (!seconds)
+    return seconds.error();
+  milliseconds = static_cast<std::uint32_t>(std::clamp(*seconds * 1000 + 0.5, 1.0, 1e9)); // checked later
   return {};
 }
 
@@ -72,6 +83,12 @@ int group_create(const Invocation& invocation, Terminal& terminal) {
                     invocation.json, terminal);
     request.ring_mib = static_cast<std::uint32_t>(*mib);
   }
+  request.on_full =
+      control::from_token<control::OnFull>(invocation.text("on-full")).value_or(control::OnFull::Suspend);
+  for (const auto& [option, milliseconds] : {std::pair{"checkpoint-interval", &request.checkpoint_ms},
+                                             std::pair{"ack-timeout", &request.ack_timeout_ms}})
+    if (Status status = read_time(invocation, option, *milliseconds); !status)
+      return report(status.error(), invocation.json, terminal);
   return change(request, invocation, terminal);
 }
 
@@ -137,10 +154,11 @@ void show_nodes(const control::ListReply& list, Terminal& terminal) {
   terminal.out << table(rows);
 }
 void show_groups(const control::ListReply& list, Terminal& terminal) {
-  Rows rows{{"GROUP", "ROLE", "PRIMARY", "JOURNAL", "SIZE", "RING"}};
+  Rows rows{{"GROUP", "ROLE", "PRIMARY", "JOURNAL", "SIZE", "RING", "ON FULL"}};
   for (const auto& group : list.groups)
     rows.push_back({group.name, control::to_token(group.role), or_dash(group.primary_node), group.journal,
-                    bytes_text(group.journal_bytes), std::to_string(group.ring_mib) + " MiB"});
+                    bytes_text(group.journal_bytes), std::to_string(group.ring_mib) + " MiB",
+                    control::to_token(group.on_full)});
   terminal.out << table(rows);
 }
 void show_volumes(const control::ListReply& list, Terminal& terminal) {
@@ -259,10 +277,23 @@ std::vector<Verb> topology_verbs() {
        {{"journal", "PATH", "device or file for the journal (a file is made)", Kind::Path, true},
         journal_size_option,
         {"ring-mib", "N", "memory of the ring, MiB, a power of two (default 64)"},
+        {"on-full",
+         "WORD",
+         "a link is slower than the application: suspend it when ring and journal are full, or let the "
+         "application wait when the ring is (default suspend)",
+         Kind::Word,
+         false,
+         false,
+         {"suspend", "throttle"}},
+        {"checkpoint-interval", "TIME", "how often the copies get a consistent image (default 1s)"},
+        {"ack-timeout", "TIME", "longest wait of a write for a sync site (default 5s)"},
         {"force", nullptr, "the journal device is not blank: overwrite it"},
         dry_run_option},
        group_create,
-       "The journal takes up what a slow link has not carried yet; after a takeover, what is received."},
+       "The journal takes up what a slow link has not carried yet; after a takeover, what is received. "
+       "Copies "
+       "are made with the\n"
+       "same settings."},
       {"group delete",
        "Delete a group that has neither volumes nor pairs",
        {{"GROUP", Kind::Group}},

@@ -9,6 +9,10 @@ namespace {
 constexpr std::uint64_t journal_bytes_min = 16 << 20;
 constexpr std::uint32_t ring_mib_min = 4; // the kernel's limits (docs/target.md)
 constexpr std::uint32_t ring_mib_max = 4096;
+constexpr std::uint32_t checkpoint_ms_min = 100;
+constexpr std::uint32_t checkpoint_ms_max = 60000;
+constexpr std::uint32_t ack_timeout_ms_min = 1000;   // a lease fits in
+constexpr std::uint32_t ack_timeout_ms_max = 300000; // the kernel's limit
 constexpr std::uint32_t link_slots = 31;
 constexpr std::uint32_t volumes_max = 65535;
 
@@ -35,6 +39,17 @@ Status check_ring(std::uint32_t mib) {
   if (mib != 0 && (mib < ring_mib_min || mib > ring_mib_max || (mib & (mib - 1)) != 0))
     return usage("a ring of " + std::to_string(mib) + " MiB is not possible",
                  "give a power of two, 4 to 4096");
+  return {};
+}
+
+// 0: the default
+Status check_times(std::uint32_t checkpoint_ms, std::uint32_t ack_timeout_ms) {
+  if (checkpoint_ms != 0 && (checkpoint_ms < checkpoint_ms_min || checkpoint_ms > checkpoint_ms_max))
+    return usage("a checkpoint every " + std::to_string(checkpoint_ms) + " ms is not possible",
+                 "give 0.1 to 60 seconds");
+  if (ack_timeout_ms != 0 && (ack_timeout_ms < ack_timeout_ms_min || ack_timeout_ms > ack_timeout_ms_max))
+    return usage("an acknowledgement timeout of " + std::to_string(ack_timeout_ms) + " ms is not possible",
+                 "give 1 to 300 seconds");
   return {};
 }
 
@@ -75,7 +90,8 @@ Status check(const NodeAddRequest& request) {
 
 Status check(const GroupCreateRequest& request) {
   return first_wrong(check_group_name(request.name), check_journal(request.journal, request.journal_bytes),
-                     check_ring(request.ring_mib));
+                     check_ring(request.ring_mib),
+                     check_times(request.checkpoint_ms, request.ack_timeout_ms));
 }
 
 Status check(const NodeRemoveRequest& request) { return check_name("node", request.name); }
@@ -142,6 +158,7 @@ Status check(const CopyPrepareRequest& request) {
           first_wrong(check_group_name(request.group), check_name("node", request.source),
                       request.source_site.empty() ? Status{} : check_name("site", request.source_site),
                       check_journal(request.journal, request.journal_bytes), check_ring(request.ring_mib),
+                      check_times(request.checkpoint_ms, request.ack_timeout_ms),
                       check_volumes(request.volumes, request.journal));
       !status)
     return status;

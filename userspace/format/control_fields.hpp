@@ -40,6 +40,9 @@ template <typename V, Is<GroupCreateRequest> T> void fields(V& visit, T& v) {
   visit.required("journal", v.journal);
   visit("journal_bytes", v.journal_bytes);
   visit("ring_mib", v.ring_mib);
+  visit("on_full", v.on_full);
+  visit("checkpoint_ms", v.checkpoint_ms);
+  visit("ack_timeout_ms", v.ack_timeout_ms);
   visit("force", v.force);
   visit("dry_run", v.dry_run);
 }
@@ -120,6 +123,9 @@ template <typename V, Is<CopyPrepareRequest> T> void fields(V& visit, T& v) {
   visit.required("journal", v.journal);
   visit("journal_bytes", v.journal_bytes);
   visit("ring_mib", v.ring_mib);
+  visit("on_full", v.on_full);
+  visit("checkpoint_ms", v.checkpoint_ms);
+  visit("ack_timeout_ms", v.ack_timeout_ms);
   visit("link_slot", v.link_slot);
   visit("generation", v.generation);
   visit.required("volumes", v.volumes);
@@ -174,6 +180,9 @@ template <typename V, Is<GroupInfo> T> void fields(V& visit, T& v) {
   visit("journal", v.journal);
   visit("journal_bytes", v.journal_bytes);
   visit("ring_mib", v.ring_mib);
+  visit("on_full", v.on_full);
+  visit("checkpoint_ms", v.checkpoint_ms);
+  visit("ack_timeout_ms", v.ack_timeout_ms);
 }
 
 template <typename V, Is<PairInfo> T> void fields(V& visit, T& v) {

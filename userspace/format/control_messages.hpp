@@ -40,7 +40,10 @@ struct GroupCreateRequest {
   std::string journal;             // file (made when missing) or block device
   std::uint64_t journal_bytes = 0; // 0: the device's size; for a file the default (1 GiB)
   std::uint32_t ring_mib = 0;      // 0: default
-  bool force = false;              // the journal device holds something else: overwrite it
+  OnFull on_full = OnFull::Suspend;
+  std::uint32_t checkpoint_ms = 0;  // interval; 0: default
+  std::uint32_t ack_timeout_ms = 0; // longest wait of a write for a sync site; 0: default
+  bool force = false;               // the journal device holds something else: overwrite it
   bool dry_run = false;
 };
 
@@ -155,6 +158,9 @@ struct CopyPrepareRequest {
   std::string journal;
   std::uint64_t journal_bytes = 0;
   std::uint32_t ring_mib = 0;
+  OnFull on_full = OnFull::Suspend;
+  std::uint32_t checkpoint_ms = 0;
+  std::uint32_t ack_timeout_ms = 0;
   std::uint32_t link_slot = 0;
   std::vector<CopyPrepareVolume> volumes;
   bool force = false;
@@ -211,6 +217,9 @@ struct GroupInfo {
   std::string journal;
   std::uint64_t journal_bytes = 0;
   std::uint32_t ring_mib = 0;
+  OnFull on_full = OnFull::Suspend;
+  std::uint32_t checkpoint_ms = 0;
+  std::uint32_t ack_timeout_ms = 0;
 };
 struct PairInfo {
   std::string group;

@@ -15,6 +15,10 @@ template <> const Tokens& tokens<Role>() {
   static const Tokens all{"primary", "secondary"};
   return all;
 }
+template <> const Tokens& tokens<OnFull>() {
+  static const Tokens all{"suspend", "throttle"};
+  return all;
+}
 template <> const Tokens& tokens<PairState>() {
   static const Tokens all{"simplex",   "initial_copy", "duplex", "suspending",
                           "suspended", "failed",       "pending"};

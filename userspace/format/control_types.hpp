@@ -50,12 +50,19 @@ enum class Severity { Info, Notice, Warning, Error };
 // What an event did to its object (the words of events2 of other replication systems).
 enum class EventKind { Exists, Create, Change, Destroy, Call, Response };
 
+// What happens when a group's ring is full because a link that is up is slower than the application.
+enum class OnFull {
+  Suspend,  // the application never waits: records go to the journal, then the link is suspended
+  Throttle, // the application waits for room
+};
+
 enum class PairAction { Delete, Suspend, Resume, Resync };
 
 // All tokens of an enum, in the order of its values: for schemas, help, completion and SQL checks.
 template <typename Enum> const std::vector<const char*>& tokens();
 template <> const std::vector<const char*>& tokens<Mode>();
 template <> const std::vector<const char*>& tokens<Role>();
+template <> const std::vector<const char*>& tokens<OnFull>();
 template <> const std::vector<const char*>& tokens<PairState>();
 template <> const std::vector<const char*>& tokens<GroupState>();
 template <> const std::vector<const char*>& tokens<LinkState>();

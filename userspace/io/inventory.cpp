@@ -38,8 +38,10 @@ Status migrate(SQLite::Database& sql, const std::string& path) {
     return {};
   const auto done =
       in_transaction<std::monostate>(sql, "make the schema in " + path, [&]() -> Result<std::monostate> {
-        sql.exec(inventory_schema_1); // the only older schema is the empty file
-        sql.exec("PRAGMA user_version = 1");
+        if (version < 1) // the empty file
+          sql.exec(inventory_schema_1);
+        sql.exec(inventory_schema_2);
+        sql.exec("PRAGMA user_version = " + std::to_string(Inventory::schema_version));
         return std::monostate{};
       });
   return done ? Status{} : Status{done.error()};

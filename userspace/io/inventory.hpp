@@ -37,6 +37,7 @@ struct GroupRow {
   std::uint32_t ring_mib = 64;
   std::uint32_t checkpoint_ms = 1000;
   std::uint32_t ack_timeout_ms = 5000;
+  control::OnFull on_full = control::OnFull::Suspend;
   bool operator==(const GroupRow&) const = default;
 };
 
@@ -91,7 +92,7 @@ struct PlanRow {
 
 class Inventory {
 public:
-  static constexpr int schema_version = 1;
+  static constexpr int schema_version = 2;
   static constexpr std::int64_t events_kept = 100000;
   static constexpr std::int64_t checkpoints_kept = 1000;
 

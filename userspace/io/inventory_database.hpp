@@ -10,7 +10,9 @@
 
 namespace rc::io {
 
-extern const char* const inventory_schema_1; // all CREATE statements, inventory_schema.cpp
+// inventory_schema.cpp: the statements that make version 1, and those that bring 1 to 2.
+extern const char* const inventory_schema_1;
+extern const char* const inventory_schema_2;
 
 struct Inventory::Database {
   explicit Database(const std::string& path) : sql(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE) {}

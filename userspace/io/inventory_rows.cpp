@@ -41,11 +41,12 @@ GroupRow group_of(SQLite::Statement& row) {
   group.ring_mib = row.getColumn(7).getUInt();
   group.checkpoint_ms = row.getColumn(8).getUInt();
   group.ack_timeout_ms = row.getColumn(9).getUInt();
+  group.on_full = column_token<control::OnFull>(row, 10);
   return group;
 }
 constexpr const char* select_groups =
     "SELECT name, copyset, role, primary_node, generation, journal, journal_bytes, "
-    "ring_mib, checkpoint_ms, ack_timeout_ms FROM groups";
+    "ring_mib, checkpoint_ms, ack_timeout_ms, on_full FROM groups";
 
 VolumeRow volume_of(SQLite::Statement& row) {
   VolumeRow volume;
@@ -195,15 +196,16 @@ Result<Outcome> Inventory::put(const GroupRow& given) {
     run(sql, "INSERT OR IGNORE INTO copysets(name) VALUES (?)", row.copyset);
     run(sql,
         "INSERT INTO groups(name, copyset, role, primary_node, generation, journal, journal_bytes, ring_mib, "
-        "checkpoint_ms, ack_timeout_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
+        "checkpoint_ms, ack_timeout_ms, on_full) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) "
+        "DO UPDATE "
         "SET "
         "copyset = excluded.copyset, role = excluded.role, primary_node = excluded.primary_node, "
         "generation = excluded.generation, journal = excluded.journal, journal_bytes = "
         "excluded.journal_bytes, "
         "ring_mib = excluded.ring_mib, checkpoint_ms = excluded.checkpoint_ms, ack_timeout_ms = "
-        "excluded.ack_timeout_ms",
+        "excluded.ack_timeout_ms, on_full = excluded.on_full",
         row.name, row.copyset, row.role, row.primary_node, row.generation, row.journal, row.journal_bytes,
-        row.ring_mib, row.checkpoint_ms, row.ack_timeout_ms);
+        row.ring_mib, row.checkpoint_ms, row.ack_timeout_ms, row.on_full);
     run(sql, "DELETE FROM copysets WHERE name NOT IN (SELECT copyset FROM groups)");
     return outcome;
   });

@@ -163,4 +163,8 @@ CREATE VIEW recent_events AS
   SELECT id, time, severity, kind, object, group_name, text, next_action FROM events ORDER BY id DESC LIMIT 100;
 )sql";
 
+const char* const inventory_schema_2 = R"sql(
+ALTER TABLE groups ADD COLUMN on_full TEXT NOT NULL DEFAULT 'suspend' CHECK (on_full IN ('suspend', 'throttle'));
+)sql";
+
 } // namespace rc::io

@@ -117,6 +117,11 @@ public:
     return sync.since_seq;
   }
 
+  Status throttle(std::uint32_t max_wait_ms) override {
+    dmrc_throttle throttle{max_wait_ms, 0};
+    return control(DMRC_IOC_THROTTLE, &throttle, "what a full ring does");
+  }
+
   Result<CheckpointPut> checkpoint(std::uint64_t n, std::uint64_t max_hold_us) override {
     dmrc_checkpoint put{};
     put.n = n;

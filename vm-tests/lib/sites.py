@@ -119,7 +119,7 @@ def install_settings(lab) -> None:
         lab[name].exec("systemctl enable --now rcagent", timeout=90)
 
 
-def set_up(lab, primary: str = "primary1", pairs: dict | None = None, ring_mib: int = 0) -> Sites:
+def set_up(lab, primary: str = "primary1", pairs: dict | None = None, ring_mib: int = 0, on_full: str = "suspend") -> Sites:
     """Everything from bare nodes to a group whose initial copy has begun. Disks must be blank (mark fresh=True)."""
     if pairs is None:
         pairs = {name: ("sync" if name.startswith("sync") else "async") for name in lab.names if name != primary}
@@ -128,7 +128,7 @@ def set_up(lab, primary: str = "primary1", pairs: dict | None = None, ring_mib: 
     for name in lab.names:
         if name != primary:
             sites.rcctl(primary, "node", "add", name, "--address", f"{name}:{PORT}", "--site", site_of(name))
-    sites.rcctl(primary, "group", "create", GROUP, "--journal", JOURNAL,
+    sites.rcctl(primary, "group", "create", GROUP, "--journal", JOURNAL, "--on-full", on_full,
                 *(["--ring-mib", str(ring_mib)] if ring_mib else []))
     for volume, (data, meta) in VOLUMES.items():
         sites.rcctl(primary, "volume", "create", GROUP, volume, "--device", data, "--meta", meta)

@@ -43,6 +43,42 @@ def test_a_full_ring_ends_in_a_delta_resync_not_in_a_stall(lab):
     assert writers.verify(lab["async1"], acknowledged_all=True)["lost"] == 0
 
 
+@pytest.mark.lab(primary=1, async_=1, fresh=True, data_mib=160, log_mib=32)
+def test_on_full_throttle_lets_the_application_wait_and_keeps_the_order(lab):
+    group = sites.set_up(lab, ring_mib=RING_MIB, on_full="throttle")
+    group.wait_protected()
+    node = lab["primary1"]
+    lab.wan("primary1", "async1", rate_mbit=16)
+    began = time.monotonic()
+    write_mib(node, 3 * RING_MIB)
+    took = time.monotonic() - began
+    status = group.status("primary1")
+    ring = status["ring"]["bytes"]
+    assert took > (3 * RING_MIB - 1.2 * RING_MIB) / 2, f"{took:.1f} s: a link of 2 MiB/s slowed nobody down"
+    assert "waits for room" in status["reason"], status["reason"]
+    pair = group.pair("async1")
+    assert pair["state"] == "duplex" and pair["link"] == "up", pair
+    # What the copy lacks fits into the ring; its image is older by what came since its checkpoint.
+    assert 0 < pair["lag_bytes"] <= ring + (4 << 20), pair
+    words = node.sh("dmsetup status bank-data").split()
+    assert words[5] == "throttled" and int(words[-1]) > 0, words
+    # A link that is down delays nobody, throttle or not.
+    lab.cut("primary1", "async1")
+    deadline = time.monotonic() + 60
+    while group.pair("async1")["link"] == "up":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    began = time.monotonic()
+    write_mib(node, 2 * RING_MIB, seek=64)
+    assert time.monotonic() - began < 20, "the application waited for a link that is down"
+    lab.heal("primary1", "async1")
+    lab.wan("primary1", "async1", clear=True)
+    group.wait_protected()
+    group.rcctl("primary1", "wait", sites.GROUP, "--for", "drained", "--timeout", "60", timeout=90)
+    events = group.rcctl("primary1", "events", "--limit", "1000").out
+    assert events.count("resync of") == 1, "only the initial copy: the order was kept\n" + events
+
+
 @pytest.mark.lab(primary=1, async_=1, fresh=True, journal_mib=32, data_mib=160, log_mib=32)
 def test_full_journals_suspend_the_pair_and_never_the_application(lab):
     group = sites.set_up(lab, ring_mib=RING_MIB)

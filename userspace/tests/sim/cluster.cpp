@@ -72,6 +72,7 @@ core::SourceConfig Cluster::source_config(int number) const {
   config.checkpoint_interval_ms = settings_.checkpoint_ms;
   config.fence = settings_.fence_stop ? core::Fence::Stop : core::Fence::Go;
   config.drain_ms = settings_.drain_ms;
+  config.throttle = settings_.throttle;
   for (int peer = 0; peer < settings_.hosts; ++peer) {
     if (peer == number)
       continue;

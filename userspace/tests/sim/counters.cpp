@@ -16,7 +16,7 @@ const std::vector<std::string>& expected_counters() {
       "writes", "writes acknowledged", "writes alone", "kernel went alone", "stream started", "overflow",
       "release", "seal", "applied", "apply redone", "takeover", "takeover images", "stale primary found out",
       "old primary returned", "became current", "lease ended", "message Resume", "resync by delta",
-      "resync of everything", "draft resumed", "spilled", "sent from spill", "connected"};
+      "resync of everything", "draft resumed", "spilled", "sent from spill", "throttled", "connected"};
   return expected;
 }
 

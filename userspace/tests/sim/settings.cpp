@@ -84,6 +84,7 @@ ClusterSettings draw_settings(Random& random) {
   s.hosts = random.chance(0.8) ? 3 : random.chance(0.5) ? 2 : 4;
   s.sync = random.chance(0.75);
   s.fence_stop = random.chance(0.1);
+  s.throttle = random.chance(0.25);
   s.shape = {static_cast<std::uint32_t>(random.between(1, volumes_max)),
              static_cast<std::uint32_t>(random.between(2, volume_regions_max))};
   s.ring_bytes = random.chance(0.3) ? 64 << 10 : random.chance(0.5) ? 256 << 10 : 2 << 20;

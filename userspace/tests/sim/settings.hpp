@@ -18,6 +18,7 @@ struct ClusterSettings {
   int hosts = 3;    // 0: primary at first, 1: near by, 2...: far away
   bool sync = true; // between 0 and 1
   bool fence_stop = false;
+  bool throttle = false; // on_full of every host
   Shape shape;
   std::uint64_t ring_bytes = 1 << 20;
   std::uint32_t slots = 256;

@@ -9,6 +9,7 @@ namespace rc::sim {
 namespace {
 constexpr std::uint32_t reserved_slots = 3; // never taken by writes and copies: marker, verdict, loss
 constexpr std::uint32_t block_bytes = block_sectors * 512;
+constexpr Time look_every = 2 * ms;
 } // namespace
 
 SimTarget::SimTarget(TargetSettings settings, KernelEnvironment& environment, const Image& content)
@@ -53,7 +54,7 @@ void SimTarget::submit(HostWritePtr write) {
   step_write(write);
 }
 
-void SimTarget::step_write(const HostWritePtr& write) {
+void SimTarget::step_write(const HostWritePtr& write, bool turn) {
   if (!accepts_writes() || stopped_) { // it waited, meanwhile the role changed
     complete(write, Completion::Free, false);
     return;
@@ -85,6 +86,8 @@ void SimTarget::step_write(const HostWritePtr& write) {
     });
     return;
   }
+  if (throttle(write, turn))
+    return;
   ranges_.push_back(range);
   reserve_write(*write);
   if (!map_.word(region).open) // only the mutation comes here: the mark follows the record
@@ -92,6 +95,49 @@ void SimTarget::step_write(const HostWritePtr& write) {
   if (write->seq)
     commit(write->seq);
   backing_write(write);
+}
+
+bool SimTarget::has_room(const HostWrite& write) {
+  reclaim();
+  const std::uint64_t bytes = write.type == format::RecordType::Write ? write.blocks * block_bytes : 0;
+  const auto keep = reserved_slots + (throttle_ ? settings_.copy_slots : copies_);
+  return settings_.slots - slots_.size() > keep && data_head_ + bytes - data_tail_ <= settings_.ring_bytes;
+}
+
+// kmod/dm-rc-throttle.c. True: the write waits for room.
+bool SimTarget::throttle(const HostWritePtr& write, bool turn) {
+  if (!capturing_ || throttle_ == 0 || ((turn || throttled_.empty()) && has_room(*write)))
+    return false;
+  if (write->throttled == 0) {
+    write->throttled = environment_.now();
+    environment_.count("throttled");
+  }
+  if (environment_.now() - write->throttled >= throttle_) {
+    lose("the ring stayed full for as long as writes may wait");
+    return false;
+  }
+  if (turn)
+    throttled_.push_front(write);
+  else
+    throttled_.push_back(write);
+  if (!looking_) {
+    looking_ = true;
+    environment_.later(look_every, [this] { look_for_room(); });
+  }
+  return true;
+}
+
+void SimTarget::look_for_room() {
+  while (!throttled_.empty()) {
+    const auto write = throttled_.front();
+    throttled_.pop_front();
+    step_write(write, true);
+    if (!throttled_.empty() && throttled_.front() == write)
+      break;
+  }
+  looking_ = !throttled_.empty();
+  if (looking_)
+    environment_.later(look_every, [this] { look_for_room(); });
 }
 
 void SimTarget::reserve_write(HostWrite& write) {

@@ -29,7 +29,8 @@ struct HostWrite {
   Seq seq = 0; // 0: not captured
   StreamId stream{};
   std::uint64_t epoch = 0;
-  Time on_disk = 0; // when the backing write ended
+  Time on_disk = 0;   // when the backing write ended
+  Time throttled = 0; // since when it has waited for room, 0: never
 };
 using HostWritePtr = std::shared_ptr<HostWrite>;
 
@@ -108,6 +109,7 @@ public:
   std::string start_stream(StreamId id); // "" or why not
   void ack(Seq acked, std::uint64_t alone_after_ns);
   Seq set_sync(bool wait, bool stop, std::uint64_t alone_after_ns);
+  void set_throttle(Time longest) { throttle_ = longest; }
   void checkpoint(std::function<void(CheckpointResult)> done);
   bool copy(std::uint32_t volume, std::uint64_t sector, std::uint32_t sectors,
             std::uint32_t tag); // false: refused
@@ -170,7 +172,10 @@ private:
   bool in_flight(const Range& range) const;
   void leave(const Range& range);
   void run_deferred();
-  void step_write(const HostWritePtr& write);
+  void step_write(const HostWritePtr& write, bool turn = false);
+  bool has_room(const HostWrite& write);
+  bool throttle(const HostWritePtr& write, bool turn);
+  void look_for_room();
   void reserve_write(HostWrite& write);
   void backing_write(const HostWritePtr& write);
   void end_write(const HostWritePtr& write);
@@ -216,6 +221,9 @@ private:
   std::list<Range> ranges_;
   std::deque<Waiter> deferred_;
   std::vector<HostWritePtr> cold_;
+  std::deque<HostWritePtr> throttled_; // without room, in order
+  Time throttle_ = 0;
+  bool looking_ = false;
   bool opening_ = false;
   bool closer_running_ = false;
 

@@ -255,6 +255,9 @@ void SimTarget::power_cut() {
   ranges_.clear();
   deferred_.clear();
   cold_.clear();
+  throttled_.clear();
+  throttle_ = 0;
+  looking_ = false;
   opening_ = closer_running_ = false;
   sync_ = alone_ = stopped_ = false;
   waiting_.clear();

@@ -10,6 +10,8 @@ namespace rc::sim {
 using namespace core::source;
 
 namespace {
+constexpr Time throttle_most = 10 * second;
+
 std::uint64_t random_id(Random& random) { return random.next() | 1; }
 
 core::RecoveredSpill recovered(const Journal& journal) {
@@ -162,6 +164,7 @@ void SourceAgent::act(const AttachRing&) {
   host_.agent_later(50 * us, [this] {
     const SimTarget& target = host_.target();
     const auto& settings = target.settings();
+    host_.target().set_throttle(host_.cluster().settings().throttle ? throttle_most : 0);
     attached_ = true;
     stream_ = target.read_stream();
     read_ = target.freed();

@@ -47,6 +47,7 @@ public:
   void cancel_wakeup() override {}
   Status ack(Seq, std::uint64_t) override { return {}; }
   Result<Seq> set_sync(bool, bool, std::uint64_t) override { return Seq{0}; }
+  Status throttle(std::uint32_t) override { return {}; }
   Result<CheckpointPut> checkpoint(std::uint64_t, std::uint64_t) override { return CheckpointPut{}; }
   Status lift(std::uint64_t) override { return {}; }
   Status copy(VolumeNumber, std::uint64_t, std::uint32_t, std::uint32_t) override { return {}; }

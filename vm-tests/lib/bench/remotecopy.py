@@ -24,7 +24,7 @@ class Remotecopy:
         """A group of one volume, linked to the copy's node, not yet copied. Returns the link's cipher."""
         sites.install_settings(self.lab)
         cipher = self._connect()
-        self._rcctl("group", "create", GROUP, "--journal", "/dev/lab/journal")
+        self._rcctl("group", "create", GROUP, "--journal", "/dev/lab/journal", "--on-full", "throttle")
         self._rcctl("volume", "create", GROUP, "data", "--device", rig.DATA, "--meta", "/dev/lab/meta-data",
                     "--keep-data")
         self._wait("active", 60)

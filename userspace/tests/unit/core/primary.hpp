@@ -13,7 +13,8 @@ using namespace source;
 
 struct Primary {
   explicit Primary(LinkMode mode = LinkMode::Async, std::uint64_t window_bytes = 8 << 20, bool live = true,
-                   const RecoveredSpill& spill = {}) {
+                   const RecoveredSpill& spill = {}, bool throttle = false) {
+    config.throttle = throttle;
     config.group = "g";
     config.site = "paris";
     config.volume_sectors = {64};

@@ -8,8 +8,9 @@ namespace {
 constexpr Seq enough_to_spill = 140; // of a ring of 256 slots
 
 struct SpillingPrimary : Primary {
-  SpillingPrimary()
-      : Primary(LinkMode::Async, 8 << 20, true, {.capacity_bytes = 64 << 20, .capacity_slots = 10000}) {
+  explicit SpillingPrimary(bool throttle = false)
+      : Primary(LinkMode::Async, 8 << 20, true, {.capacity_bytes = 64 << 20, .capacity_slots = 10000},
+                throttle) {
     finish_copying(attach_blank());
     synced = read;
     step(LinkDown{0, "cut"}, 20);
@@ -102,6 +103,46 @@ TEST(Spill, AJournalThatIsTooSlowCostsTheLinkADelta) {
   primary.step(Tick{}, 5000);
   EXPECT_EQ(primary.source->status(at_ms(5000)).links[0].state, PairState::Suspended)
       << "before the ring overflows, which would cost every link a delta";
+}
+
+// on_full=throttle: the kernel lets writes wait, so a ring that is full is no reason to spill or to suspend.
+TEST(Spill, NotForALinkThatIsUpWhenTheApplicationWaits) {
+  for (const bool throttle : {false, true}) {
+    SpillingPrimary primary(throttle);
+    primary.step(LinkUp{0}, 30);
+    primary.say(primary.hello(primary.synced), 30);
+    primary.say(primary.marks(primary.synced), 30);
+    auto spilled = of<SpillRecords>(primary.write_more(enough_to_spill));
+    for (auto& more : of<SpillRecords>(primary.write_more(100)))
+      spilled.push_back(more);
+    primary.step(Tick{}, 5000);
+    primary.step(RingProgress{primary.read, false, Era{}, throttle}, 5000);
+    const auto status = primary.source->status(at_ms(5000));
+    EXPECT_EQ(status.reason.find("the application waits for room") != std::string::npos, throttle);
+    const auto state = status.links[0].state;
+    EXPECT_EQ(spilled.empty(), throttle);
+    EXPECT_EQ(state != PairState::Suspended, throttle) << "nothing was durable in the journal";
+  }
+}
+
+TEST(Spill, ForALinkThatIsDownAlsoWhenTheApplicationWaits) {
+  SpillingPrimary primary(true);
+  EXPECT_EQ(of<SpillRecords>(primary.write_more(enough_to_spill)).size(), 1U);
+  EXPECT_TRUE(primary.spilling());
+  primary.spilled(primary.read);
+  // The link is back: what was spilled is sent from there, what follows stays in the ring.
+  primary.step(LinkUp{0}, 30);
+  primary.say(primary.hello(primary.synced), 30);
+  const auto sent = of<SendRecords>(primary.say(primary.marks(primary.synced), 30));
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].from, SendRecords::From::Spill);
+  const Seq spilled_to = primary.read;
+  EXPECT_EQ(of<SpillRecords>(primary.write_more(enough_to_spill)).size(), 0U);
+  EXPECT_FALSE(primary.spilling());
+  const auto rest = of<SendRecords>(primary.step(SentFromSpill{0, primary.synced + 1, spilled_to, 1000}, 30));
+  ASSERT_EQ(rest.size(), 1U);
+  EXPECT_EQ(rest[0].from, SendRecords::From::Ring);
+  EXPECT_EQ(rest[0].first, spilled_to + 1);
 }
 
 } // namespace

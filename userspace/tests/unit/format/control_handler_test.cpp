@@ -115,8 +115,19 @@ TEST_F(Dispatched, an_unknown_method_is_not_found) {
 }
 
 TEST_F(Dispatched, only_a_peer_prepares_a_copy) {
-  const Json parameters = to_json(CopyPrepareRequest{
-      "bank", "pa", "near", "pa:7700", Mode::Sync, "/j", 0, 64, 3, {{"data", 0, 4096, "/d", "/m"}}});
+  const Json parameters = to_json(CopyPrepareRequest{"bank",
+                                                     "pa",
+                                                     "near",
+                                                     "pa:7700",
+                                                     Mode::Sync,
+                                                     "/j",
+                                                     0,
+                                                     64,
+                                                     OnFull::Throttle,
+                                                     1000,
+                                                     5000,
+                                                     3,
+                                                     {{"data", 0, 4096, "/d", "/m"}}});
   call("copy.prepare", parameters);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].error->code, ErrorCode::NotPermitted);
@@ -203,6 +214,17 @@ TEST(ControlCheck, limits) {
   for (std::uint32_t mib : {1u, 3u, 8192u})
     EXPECT_FALSE(check(GroupCreateRequest{"g", "/j", 0, mib})) << mib;
   EXPECT_FALSE(check(GroupCreateRequest{"g-h", "/j"}));
+  GroupCreateRequest times{"g", "/j"};
+  EXPECT_TRUE(check(times)) << "0 stands for the default";
+  times.checkpoint_ms = 100;
+  times.ack_timeout_ms = 300000;
+  EXPECT_TRUE(check(times));
+  for (const auto& [checkpoint_ms, ack_timeout_ms] :
+       std::vector<std::pair<std::uint32_t, std::uint32_t>>{{99, 0}, {60001, 0}, {0, 999}, {0, 300001}}) {
+    times.checkpoint_ms = checkpoint_ms;
+    times.ack_timeout_ms = ack_timeout_ms;
+    EXPECT_FALSE(check(times)) << checkpoint_ms << " " << ack_timeout_ms;
+  }
   EXPECT_TRUE(check(VolumeDeleteRequest{"g", "v"}));
   EXPECT_FALSE(check(VolumeDeleteRequest{"g", ""}));
   EXPECT_FALSE(check(GroupDeleteRequest{"g-h"}));
@@ -210,7 +232,8 @@ TEST(ControlCheck, limits) {
   EXPECT_FALSE(check(StatusRequest{"", 0.0}));
   EXPECT_FALSE(check(EventsRequest{"", -1, 0}));
   EXPECT_FALSE(check(TakeoverRequest{"g", false, false, {"bad name"}}));
-  CopyPrepareRequest prepare{"g", "pa", "", "", Mode::Sync, "/j", 0, 64, 31, {{"data", 0, 4096, "/d", "/m"}}};
+  CopyPrepareRequest prepare{
+      "g", "pa", "", "", Mode::Sync, "/j", 0, 64, OnFull::Suspend, 0, 0, 31, {{"data", 0, 4096, "/d", "/m"}}};
   EXPECT_FALSE(check(prepare));
   prepare.link_slot = 30;
   EXPECT_TRUE(check(prepare));

@@ -318,6 +318,31 @@ TEST_F(Inventories, a_damaged_file_is_found_when_it_is_opened) {
   EXPECT_EQ(Inventory::open(path()).error().code, ErrorCode::Corrupt);
 }
 
+// A file as the first version made it: what it holds stays, new settings have their defaults.
+TEST_F(Inventories, an_older_schema_is_migrated) {
+  {
+    Inventory inventory = open();
+    fill(inventory);
+  }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "ALTER TABLE groups DROP COLUMN on_full; PRAGMA user_version = 1", nullptr,
+                         nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  Inventory inventory = open();
+  const auto topology = inventory.load();
+  ASSERT_TRUE(topology);
+  ASSERT_EQ(topology->groups.size(), 1u);
+  EXPECT_EQ(topology->groups[0].name, "bank");
+  EXPECT_EQ(topology->groups[0].on_full, control::OnFull::Suspend);
+  EXPECT_EQ(ask("PRAGMA user_version"), "2\n");
+  GroupRow group = topology->groups[0];
+  group.on_full = control::OnFull::Throttle;
+  ASSERT_TRUE(inventory.put(group));
+  EXPECT_EQ(inventory.load()->groups[0].on_full, control::OnFull::Throttle);
+}
+
 TEST_F(Inventories, a_newer_schema_is_refused) {
   { Inventory inventory = open(); }
   sqlite3* database = nullptr;
