@@ -89,6 +89,23 @@ void Commands::node_add(const NodeAddRequest& request, Reply<ChangeReply> reply)
              });
 }
 
+namespace {
+
+// What the command names is not what the group has; 0 names nothing.
+bool differs(const GroupCreateRequest& request, const io::GroupRow& row) {
+  const auto other = [](std::uint32_t asked, std::uint32_t has) { return asked != 0 && asked != has; };
+  return request.on_full != row.on_full || other(request.ring_mib, row.ring_mib) ||
+         other(request.checkpoint_ms, row.checkpoint_ms) || other(request.ack_timeout_ms, row.ack_timeout_ms);
+}
+
+std::string settings_text(const io::GroupRow& row) {
+  return "ring " + std::to_string(row.ring_mib) + " MiB, on full " + to_token(row.on_full) +
+         ", checkpoint every " + std::to_string(row.checkpoint_ms) + " ms, acknowledgement timeout " +
+         std::to_string(row.ack_timeout_ms) + " ms";
+}
+
+} // namespace
+
 void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply> reply) {
   const std::string object = "group " + request.name;
   if (const auto existing = group_row(request.name); existing) {
@@ -99,6 +116,8 @@ void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply
       return;
     }
     auto answer = change(Outcome::Unchanged, object, "exists already with this journal");
+    if (differs(request, *existing))
+      answer.warnings.push_back("its settings stay as they were made: " + settings_text(*existing));
     reply(answer);
     return;
   }

@@ -5,8 +5,14 @@
 namespace rc::ctl {
 namespace {
 
+// "--mode sync|async", "--to NODE"
 std::string option_text(const Option& option) {
-  return "--" + std::string(option.name) + (option.value ? " " + std::string(option.value) : "");
+  std::string text = "--" + std::string(option.name);
+  if (option.words.empty())
+    return text + (option.value ? " " + std::string(option.value) : "");
+  for (const char* word : option.words)
+    text += (word == option.words.front() ? " " : "|") + std::string(word);
+  return text;
 }
 
 constexpr const char* common =

@@ -279,8 +279,7 @@ std::vector<Verb> topology_verbs() {
         {"ring-mib", "N", "memory of the ring, MiB, a power of two (default 64)"},
         {"on-full",
          "WORD",
-         "a link is slower than the application: suspend it when ring and journal are full, or let the "
-         "application wait when the ring is (default suspend)",
+         "a link is too slow: suspend it once the journal is full too, or let writes wait (default suspend)",
          Kind::Word,
          false,
          false,
