@@ -26,6 +26,8 @@ u32 dmrc_group_flags(struct dmrc_group *g)
 		flags |= DMRC_STATE_SYNC;
 	if (READ_ONCE(g->alone))
 		flags |= DMRC_STATE_ALONE;
+	if (READ_ONCE(g->hold_seq) != DMRC_NO_LIMIT)
+		flags |= DMRC_STATE_HOLDING;
 	if (READ_ONCE(g->throttling))
 		flags |= DMRC_STATE_THROTTLED;
 	if (READ_ONCE(g->primaries))
@@ -78,6 +80,8 @@ static int dmrc_release(struct inode *inode, struct file *file)
 		mutex_lock(&g->mutex);
 		dmrc_settle_consumer(g);
 		g->owner = NULL;
+		/* Who would lift it is gone. */
+		dmrc_hold_end(g);
 		mutex_unlock(&g->mutex);
 		dmrc_group_put(g);
 	}

@@ -89,6 +89,7 @@ static struct dmrc_group *dmrc_group_alloc(const char *name, u32 region_sectors)
 	INIT_WORK(&g->failed_work, dmrc_failed_work);
 	INIT_LIST_HEAD(&g->failed);
 	dmrc_hold_init(g);
+	dmrc_checkpoint_init(g);
 	dmrc_throttle_init(g);
 	g->info->abi_version = DMRC_ABI_VERSION;
 	return g;
@@ -151,6 +152,7 @@ static void dmrc_group_release(struct kref *ref)
 	mutex_unlock(&dmrc_groups_mutex);
 	hrtimer_cancel(&g->wake_timer);
 	hrtimer_cancel(&g->deadline);
+	dmrc_checkpoint_exit(g);
 	dmrc_throttle_exit(g);
 	cancel_work_sync(&g->alone_work);
 	cancel_work_sync(&g->failed_work);

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Withheld completions and checkpoints.
+ * Withheld completions: what lets them wait, how they go, and the deadline of sync mode.
  *
  * A write whose backing I/O is done waits in group->waiting, by seq, while its seq is above group->limit. With
- * sync mode the limit is what the sync site has acknowledged; a hold would be one more bound on the same limit.
- * Invariants: a marker and the end of its era are one step under group->lock, with the next era already stored;
- * no write completes alone before the deadline that the agent last handed over and before the note is stored.
+ * sync mode the limit is what the sync site has acknowledged; a hold (dm-rc-checkpoint.c) is one more bound on it.
+ * Invariant: no write completes alone before the deadline that the agent last handed over and before the note is stored.
  * Every wait ends by the kernel's own timer, whether an agent lives or not.
  */
 #include "dm-rc.h"
 
-/* hold_lock held. */
-static void dmrc_hold_update_limit(struct dmrc_group *g)
+void dmrc_hold_update_limit(struct dmrc_group *g)
 {
 	u64 limit = DMRC_NO_LIMIT;
 
 	if (g->sync_mode == DMRC_SYNC_WAIT && !g->alone)
 		limit = max(g->acked, g->since_seq);
+	if (!dmrc_mutant("no_hold"))
+		limit = min(limit, g->hold_seq);
 	WRITE_ONCE(g->limit, limit);
 }
 
@@ -325,93 +325,4 @@ void dmrc_hold_new_stream(struct dmrc_group *g)
 	g->before_seq = DMRC_NO_LIMIT;
 	dmrc_hold_update_limit(g);
 	spin_unlock(&g->hold_lock);
-}
-
-/* -- checkpoints ---------------------------------------------------------------------------------------- */
-
-int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era)
-{
-	struct dmrc_vol *v;
-	int r = 0, one;
-
-	lockdep_assert_held(&g->mutex);
-	if (dmrc_mutant("era_not_stored"))
-		return 0;
-	list_for_each_entry(v, &g->volumes, link) {
-		if (!v->active || !v->primary || v->meta_failed || READ_ONCE(v->ceiling) >= era)
-			continue;
-		one = dmrc_meta_raise_ceiling(v, era);
-		if (one)
-			r = one;
-	}
-	return r;
-}
-
-static bool dmrc_ceiling_low(struct dmrc_group *g, u64 era)
-{
-	struct dmrc_vol *v;
-
-	list_for_each_entry(v, &g->volumes, link)
-		if (v->active && v->primary && READ_ONCE(v->ceiling) < era)
-			return true;
-	return false;
-}
-
-/* group->lock held. Marker n, verdict `held n` and the end of the era in one step. */
-static int dmrc_put_marker(struct dmrc_group *g, u64 era, u64 next, struct dmrc_checkpoint *c)
-{
-	struct dmrc_record marker = { .type = DMRC_MARKER, .era = era };
-	struct dmrc_record held = { .type = DMRC_HELD, .era = era };
-	struct dmrc_reservation r;
-
-	if (!g->capturing)
-		return -ENOLINK;
-	dmrc_ring_reclaim(g);
-	if (!dmrc_ring_reserve(g, 0, 0, 2 + g->copies, &r))
-		return -EAGAIN;
-	dmrc_ring_put(g, &r, &marker);
-	c->n = DMRC_ERA_N(era);
-	c->marker_seq = r.seq;
-	c->time_ns = r.time_ns;
-	c->era = next;
-	g->era = next;
-	if (!WARN_ON_ONCE(!dmrc_ring_reserve(g, 0, 0, 1 + g->copies, &r)))
-		dmrc_ring_put(g, &r, &held);
-	return 0;
-}
-
-int dmrc_checkpoint(struct dmrc_group *g, struct dmrc_checkpoint *c)
-{
-	u64 era, next;
-	int r;
-
-	lockdep_assert_held(&g->mutex);
-	if (c->max_hold_us)
-		return -EOPNOTSUPP;
-	if (!g->primaries)
-		return -EROFS;
-	/* The era changes only under the mutex. */
-	spin_lock_irq(&g->lock);
-	era = g->era;
-	r = g->capturing ? 0 : -ENOLINK;
-	spin_unlock_irq(&g->lock);
-	if (r)
-		return r;
-	if (c->n && (c->n < DMRC_ERA_N(era) || c->n >= DMRC_ERA_N_MAX))
-		return -EINVAL;
-	if (c->n)
-		era = DMRC_ERA(DMRC_ERA_GENERATION(era), c->n);
-	next = era + 1;
-	/* A number that a power cut could take back must not be used: n+1 is stored before marker n is put. */
-	dmrc_group_raise_ceiling(g, next);
-
-	spin_lock_irq(&g->lock);
-	r = dmrc_put_marker(g, era, next, c);
-	spin_unlock_irq(&g->lock);
-	if (!r) {
-		dmrc_ring_wake(g);
-		if (dmrc_ceiling_low(g, next + DMRC_CEILING_LOW))
-			queue_work(dmrc_lazy_wq, &g->ceiling_work);
-	}
-	return r;
 }

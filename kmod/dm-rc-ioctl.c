@@ -82,6 +82,13 @@ static int dmrc_ioc_checkpoint(struct dmrc_group *g, void __user *arg)
 	return r ?: copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
 }
 
+static int dmrc_ioc_lift(struct dmrc_group *g, void __user *arg)
+{
+	u64 n;
+
+	return copy_from_user(&n, arg, sizeof(n)) ? -EFAULT : dmrc_lift(g, n);
+}
+
 static int dmrc_ioc_copy(struct dmrc_group *g, void __user *arg)
 {
 	struct dmrc_copy_slot *slot;
@@ -287,8 +294,7 @@ long dmrc_group_ioctl(struct dmrc_file *f, struct dmrc_group *g, unsigned int cm
 	case DMRC_IOC_CHECKPOINT:
 		return dmrc_ioc_checkpoint(g, arg);
 	case DMRC_IOC_LIFT:
-		/* Checkpoints hold nothing yet (max_hold_us is 0), so there is nothing to lift. */
-		return -EOPNOTSUPP;
+		return dmrc_ioc_lift(g, arg);
 	case DMRC_IOC_COPY:
 		return dmrc_ioc_copy(g, arg);
 	case DMRC_IOC_PUT:

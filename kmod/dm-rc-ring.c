@@ -136,7 +136,8 @@ static void dmrc_ring_notify(struct dmrc_group *g, u64 seq)
 	smp_mb();
 	if (!READ_ONCE(c->need_wakeup))
 		return;
-	if (seq - READ_ONCE(c->read) >= READ_ONCE(c->wake_records) || seq > READ_ONCE(g->limit))
+	if (seq - READ_ONCE(c->read) >= READ_ONCE(c->wake_records) ||
+	    (READ_ONCE(g->sync_mode) == DMRC_SYNC_WAIT && seq > READ_ONCE(g->limit)))
 		dmrc_ring_wake(g);
 	else if (!test_bit(0, &g->wake_armed) && !test_and_set_bit(0, &g->wake_armed))
 		hrtimer_start(&g->wake_timer, ns_to_ktime(NSEC_PER_MSEC), HRTIMER_MODE_REL);
@@ -179,6 +180,7 @@ void dmrc_ring_lose(struct dmrc_group *g, const char *why)
 	lockdep_assert_held(&g->lock);
 	if (!g->capturing)
 		return;
+	dmrc_hold_void(g);
 	if (!WARN_ON_ONCE(!dmrc_ring_reserve(g, 0, 0, 0, &r))) {
 		dmrc_ring_put(g, &r, &rec);
 		g->lost_at = r.seq;
@@ -254,8 +256,10 @@ int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
 void dmrc_stream_stop(struct dmrc_group *g)
 {
 	spin_lock_irq(&g->lock);
-	if (g->capturing)
+	if (g->capturing) {
+		dmrc_hold_void(g);
 		dmrc_stream_end(g, false);
+	}
 	spin_unlock_irq(&g->lock);
 }
 
@@ -279,6 +283,8 @@ int dmrc_stream_put(struct dmrc_group *g, u32 type, u32 tag, u64 *seq)
 
 	spin_lock_irq(&g->lock);
 	rec.era = g->era;
+	if (type == DMRC_SEAL)
+		dmrc_hold_void(g);
 	if (!g->capturing) {
 		ret = -ENOLINK;
 	} else if (type == DMRC_END_OF_COPYING && dmrc_copies_under_way(g, tag)) {
@@ -321,5 +327,6 @@ void dmrc_ring_state(struct dmrc_group *g, struct dmrc_state *s)
 	s->data_used = g->data_head - g->data_tail;
 	s->lost_at = g->lost_at;
 	s->throttled = g->nr_throttled;
+	s->hold_us = g->hold_us;
 	spin_unlock_irq(&g->lock);
 }

@@ -251,10 +251,12 @@ static void dmrc_presuspend(struct dm_target *ti)
 	v->stopping = true;
 	spin_unlock_irq(&v->lock);
 	/*
-	 * Without flush dm takes writes back, so those that wait for user space need not be waited for. With flush
-	 * they end by their acknowledgement or at the deadline, which the kernel enforces.
+	 * A hold ends here. Without flush dm takes writes back, so those that wait for user space need not be waited
+	 * for. With flush they end by their acknowledgement or at the deadline, which the kernel enforces.
 	 */
 	cancel_delayed_work_sync(&v->close_work);
+	dmrc_hold_end(v->group);
+	flush_work(&v->group->lift_work);
 	if (dm_noflush_suspending(ti)) {
 		dmrc_hold_push_back(v->group, v);
 		dmrc_throttle_push_back(v->group, v);
@@ -467,7 +469,7 @@ static void dmrc_io_hints(struct dm_target *ti, struct queue_limits *limits)
 static const char *dmrc_stream_word(u32 flags)
 {
 	if (flags & DMRC_STATE_STREAM)
-		return flags & DMRC_STATE_THROTTLED ? "throttled" : "stream";
+		return flags & DMRC_STATE_HOLDING ? "held" : flags & DMRC_STATE_THROTTLED ? "throttled" : "stream";
 	return flags & DMRC_STATE_LOST ? "lost" : "none";
 }
 

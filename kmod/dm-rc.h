@@ -46,6 +46,7 @@
 #define DMRC_NO_LIMIT		U64_MAX
 /* no wait for user space may be longer, whatever the agent asks for */
 #define DMRC_WAIT_MAX_NS	(300ULL * NSEC_PER_SEC)
+#define DMRC_HOLD_MAX_US	(10ULL * USEC_PER_SEC)
 
 struct dmrc_group;
 struct dmrc_vol;
@@ -160,6 +161,10 @@ struct dmrc_group {
 	u64 lost_at;
 	u64 ended_stream;		/* that lost_at belongs to */
 	const char *lost_why;
+	u64 hold_era;			/* of the newest marker */
+	u64 hold_began_ns;
+	u64 hold_cap_ns;
+	u64 hold_us;			/* how long the last hold was */
 	u64 throttle_ns;		/* longest wait for room; 0: a full ring ends the stream */
 	struct list_head throttled;	/* writes without room, in order, by range.entry */
 	u64 nr_throttled;
@@ -170,6 +175,7 @@ struct dmrc_group {
 	spinlock_t hold_lock ____cacheline_aligned_in_smp;
 	struct rb_root_cached waiting;	/* struct dmrc_io by seq */
 	u64 limit;			/* writes with seq above it wait when complete; read without lock */
+	u64 hold_seq;			/* also group->lock to change: marker of the hold, or no limit */
 	u32 sync_mode;
 	u32 fence;
 	bool alone;
@@ -179,6 +185,8 @@ struct dmrc_group {
 	u64 acked;
 	u64 alone_after_ns;
 	u64 alone_since;
+	struct hrtimer hold_timer;
+	struct work_struct lift_work;
 	struct hrtimer deadline;
 	struct work_struct alone_work;
 
@@ -465,7 +473,7 @@ int dmrc_meta_raise_ceiling(struct dmrc_vol *v, u64 era);
 /* May sleep; volume->meta held. The map can't be trusted any more: end the stream, every era is infinite. */
 void dmrc_meta_fail(struct dmrc_vol *v, int error, const char *what);
 
-/* -- dm-rc-hold.c: withheld completions, checkpoints ---------------------------------------------- */
+/* -- dm-rc-hold.c: withheld completions ----------------------------------------------------------- */
 
 void dmrc_hold_init(struct dmrc_group *g);
 /* Any context. True: the write is taken and completes later; false: complete it now (maybe with *error). */
@@ -479,8 +487,23 @@ void dmrc_hold_push_back(struct dmrc_group *g, struct dmrc_vol *v);
 int dmrc_hold_ack(struct dmrc_group *g, const struct dmrc_ack *ack);
 /* group->mutex held. */
 int dmrc_hold_sync(struct dmrc_group *g, struct dmrc_sync *sync);
-int dmrc_checkpoint(struct dmrc_group *g, struct dmrc_checkpoint *c);
 void dmrc_hold_new_stream(struct dmrc_group *g);
+/* hold_lock held. What lets writes wait has changed. */
+void dmrc_hold_update_limit(struct dmrc_group *g);
+
+/* -- dm-rc-checkpoint.c: markers, holds, verdicts --------------------------------------------------- */
+
+void dmrc_checkpoint_init(struct dmrc_group *g);
+/* May sleep; no writes are left. */
+void dmrc_checkpoint_exit(struct dmrc_group *g);
+/* May sleep; group->mutex held. */
+int dmrc_checkpoint(struct dmrc_group *g, struct dmrc_checkpoint *c);
+/* May sleep. The order to lift the hold of checkpoint n; returns when its writes are completed. */
+int dmrc_lift(struct dmrc_group *g, u64 n);
+/* group->lock held. A hold ends without the order: its checkpoint is void. */
+void dmrc_hold_void(struct dmrc_group *g);
+/* Process context, no lock. The same. */
+void dmrc_hold_end(struct dmrc_group *g);
 /* group->mutex held. Make `era` and some beyond it usable on all volumes. */
 int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era);
 

@@ -96,6 +96,7 @@ struct dmrc_consumer_page {
 #define DMRC_STATE_SYNC (1 << 2) /* writes wait for DMRC_IOC_ACK */
 #define DMRC_STATE_ALONE (1 << 3) /* the deadline passed: they no longer wait */
 #define DMRC_STATE_THROTTLED (1 << 5) /* writes wait for room in the ring, or did within the last second */
+#define DMRC_STATE_HOLDING (1 << 6) /* a hold withholds completions */
 #define DMRC_STATE_PRIMARY (1 << 4) /* the group's volumes are primary (else secondary) */
 
 /*
@@ -167,8 +168,9 @@ struct dmrc_throttle {
 /*
  * Put marker n and end era n; n must be the current n or above. max_hold_us 0: a copyset of one group,
  * marker and verdict `held` in one step; else completions of later writes are withheld
- * until DMRC_IOC_LIFT or the cap. Errors: EINVAL n too low, ENOLINK no stream, EAGAIN the ring has no room
- * for marker and verdict (free some), EOPNOTSUPP.
+ * until DMRC_IOC_LIFT, and at most so long (10 s at most). Errors: EINVAL n too low or hold too long, ENOLINK no
+ * stream, EAGAIN the ring has no room for marker and verdict (free some), EBUSY a hold is on, or (for a hold) a
+ * volume is suspended.
  */
 struct dmrc_checkpoint {
 	__u64 n; /* in: 0 means the current n; out: the n that was put */
@@ -178,6 +180,11 @@ struct dmrc_checkpoint {
 	__u64 time_ns; /* out: stamp of the marker */
 	__u64 zero[3];
 };
+
+/*
+ * DMRC_IOC_LIFT takes the number of the checkpoint whose hold ends: record `held`, then the completions. Errors:
+ * ESTALE that hold has ended by itself (record `void`) or was never there, EINVAL no such checkpoint yet.
+ */
 
 /*
  * Queue one read of [sector, sector + sectors) into a copy slot; it appears as a copy record with the era
@@ -278,7 +285,8 @@ struct dmrc_state {
 	__u64 lost_at; /* out: seq of the loss record, 0 without */
 	__u64 alone_since; /* out: era, 0 when not alone */
 	__u64 throttled; /* out: writes so far that have waited for room */
-	__u64 zero[3];
+	__u64 hold_us; /* out: how long the last hold that ended was */
+	__u64 zero[2];
 };
 
 #define DMRC_IOC_MAGIC 0xDB

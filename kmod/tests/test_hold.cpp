@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Checkpoints by hold: what waits, the one verdict, the kernel's cap, and why it makes a cut of two groups causal.
+#include "harness.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <random>
+
+using namespace kt;
+
+namespace {
+
+int try_hold(Agent& agent, uint64_t max_us, uint64_t* n = nullptr) {
+  dmrc_checkpoint c{};
+  c.max_hold_us = max_us;
+  int error = agent.try_ioctl(DMRC_IOC_CHECKPOINT, &c);
+  if (!error && n)
+    *n = c.n;
+  return error;
+}
+
+std::string text_of(Agent& agent) {
+  dmrc_state s = agent.state();
+  return "state " + std::to_string(s.state) + ", reserved " + std::to_string(s.reserved) + ", freed " +
+         std::to_string(s.freed) + ", written " + std::to_string(s.written) + ", lost at " +
+         std::to_string(s.lost_at);
+}
+
+std::string text_of(const std::vector<dmrc_record>& records) {
+  std::string text;
+  for (const auto& r : records)
+    text += std::to_string(r.seq) + ":" + std::to_string(r.type) + " ";
+  return text;
+}
+
+uint64_t hold(Agent& agent, uint64_t max_us) {
+  uint64_t n = 0;
+  int error = try_hold(agent, max_us, &n);
+  check(!error, std::string("no checkpoint: ") + strerror(error) + ", " + text_of(agent));
+  return n;
+}
+
+int lift(Agent& agent, uint64_t n) { return agent.try_ioctl(DMRC_IOC_LIFT, &n); }
+
+// Not only marked: the write itself has its number, and has ended.
+void until_on_disk(Agent& agent, uint64_t seq) {
+  await(5, "record " + std::to_string(seq) + " is on disk", [&] { return agent.state().written >= seq; });
+}
+
+bool holding(Agent& agent) { return agent.state().state & DMRC_STATE_HOLDING; }
+
+// All records that are there, freed.
+std::vector<dmrc_record> drain(Agent& agent) {
+  std::vector<dmrc_record> records;
+  while (const dmrc_record* r = agent.next())
+    records.push_back(*r);
+  agent.free_read();
+  return records;
+}
+
+uint64_t count(const std::vector<dmrc_record>& records, uint8_t type) {
+  uint64_t n = 0;
+  for (const auto& r : records)
+    n += r.type == type;
+  return n;
+}
+
+void open_region(const Rig& rig) {
+  Disk disk(rig.devices[0]->path());
+  Buffer buffer(4096);
+  disk.write(buffer.data(), 4096, 0);
+}
+
+constexpr uint64_t kLong = 10000000; // the longest hold
+
+} // namespace
+
+KT_TEST(a_hold_withholds_what_follows_the_marker) {
+  Rig rig("hold");
+  Agent agent("hold");
+  agent.start();
+  open_region(rig);
+  uint64_t n = hold(agent, kLong);
+  int first_ms, second_ms;
+  auto first = write_later(rig.device().path(), 0, first_ms);
+  auto second = write_later(rig.device().path(), 1, second_ms);
+  until_on_disk(agent, 4);
+  sleep_ms(50);
+  check(!done(first) && !done(second), "a completion got through the hold");
+  check(holding(agent) && word(rig.device().status(), 2) == "held", rig.device().status());
+  expect_errno(try_hold(agent, kLong), EBUSY, "a second hold");
+  expect_errno(try_hold(agent, 0), EBUSY, "a checkpoint without hold meanwhile");
+  expect_errno(lift(agent, n + 1), EINVAL, "lifting a checkpoint that is not there");
+  check(!lift(agent, n), "no lift");
+  check(!first.get() && !second.get(), "a write failed");
+  expect_errno(lift(agent, n), ESTALE, "lifting twice");
+  check(!holding(agent) && agent.state().hold_us >= 50000, "the hold time");
+  auto records = drain(agent);
+  check(records.size() == 5 && records[1].type == DMRC_MARKER && records[4].type == DMRC_HELD, "the records");
+  check(DMRC_ERA_N(records[4].era) == n && records[2].era > records[4].era, "the eras");
+  expect_errno(try_hold(agent, kLong + 1), EINVAL, "a hold of more than 10 s");
+}
+
+// Nobody lifts: with a living agent at the cap, with a dead one at once.
+KT_TEST(a_hold_ends_by_itself_and_is_void) {
+  Rig rig("void");
+  int latency;
+  std::future<int> write;
+  {
+    Agent agent("void");
+    agent.start();
+    open_region(rig);
+    uint64_t n = hold(agent, 300000);
+    write = write_later(rig.device().path(), 0, latency);
+    check(write.get() == 0 && latency > 150 && latency < 2000,
+          "the write waited " + std::to_string(latency) + " ms for a cap of 300 ms");
+    expect_errno(lift(agent, n), ESTALE, "lifting what is void");
+    auto records = drain(agent);
+    check(records.back().type == DMRC_VOID && DMRC_ERA_N(records.back().era) == n && !count(records, DMRC_HELD),
+          "the verdict: " + text_of(records));
+    hold(agent, kLong);
+    uint64_t reserved = agent.state().reserved;
+    write = write_later(rig.device().path(), 0, latency);
+    until_on_disk(agent, reserved + 1);
+  } // the agent dies
+  check(write.get() == 0 && latency < 5000, "the write waited for a dead agent");
+  Agent agent("void");
+  check(!holding(agent), "the hold outlived its agent");
+  auto records = drain(agent);
+  check(records.back().type == DMRC_VOID, "the verdict: " + text_of(records));
+}
+
+// Lift and cap meet: exactly one verdict, and the caller of lift knows which.
+KT_TEST(each_marker_has_exactly_one_verdict) {
+  Rig rig("one");
+  Agent agent("one");
+  agent.start();
+  open_region(rig);
+  drain(agent);
+  std::mt19937 random(7);
+  Writers::Options o;
+  o.threads = 2;
+  o.max_blocks = 8;
+  o.pause_us = 200;
+  Writers writers(rig.device().path(), o);
+  unsigned lifted = 0, voided = 0;
+  for (int i = 0; i < 300; i++) {
+    uint64_t n = hold(agent, 1000 + random() % 1500);
+    usleep(500 + random() % 2000);
+    int error = lift(agent, n);
+    check(!error || error == ESTALE, std::string("lift: ") + strerror(error));
+    uint64_t held = 0, marked = 0, is_void = 0;
+    for (const auto& r : drain(agent)) {
+      marked += r.type == DMRC_MARKER;
+      held += r.type == DMRC_HELD;
+      is_void += r.type == DMRC_VOID;
+      check((r.type != DMRC_HELD && r.type != DMRC_VOID) || DMRC_ERA_N(r.era) == n, "a verdict of another checkpoint");
+    }
+    check(marked == 1 && held == !error && is_void == !!error, "verdicts: " + std::to_string(held) + " held, " +
+                                                                   std::to_string(is_void) + " void, lift said " +
+                                                                   strerror(error));
+    (error ? voided : lifted)++;
+  }
+  check(writers.stop() > 300, "too few writes");
+  check(lifted > 20 && voided > 20, std::to_string(lifted) + " lifted, " + std::to_string(voided) + " void: no race");
+}
+
+// The end of a stream is the end of its hold: the verdict stands before the last record.
+KT_TEST(a_stream_that_ends_leaves_a_void_verdict) {
+  for (int how = 0; how < 3; how++) {
+    Rig rig("ends");
+    Agent agent("ends");
+    agent.start();
+    open_region(rig);
+    hold(agent, kLong);
+    int latency;
+    auto write = write_later(rig.device().path(), 0, latency);
+    await(5, "it waits", [&] { return agent.state().reserved == 3; });
+    if (how == 0) {
+      dmrc_put seal{DMRC_SEAL, 0, 0};
+      check(!agent.try_ioctl(DMRC_IOC_PUT, &seal), "no seal");
+    } else if (how == 1) {
+      agent.stop();
+    } else { // overflow: writes of another thread each, since none of them completes
+      std::vector<std::future<int>> many;
+      std::vector<int> times(80);
+      for (int i = 0; i < 80; i++)
+        many.push_back(write_later(rig.device().path(), 16 * i, times[i], 64 << 10));
+      for (auto& one : many)
+        check(!one.get(), "a write failed");
+    }
+    check(!write.get() && latency < 9000, "the write waited for the cap");
+    auto records = drain(agent);
+    const uint8_t last = records.back().type;
+    if (how == 1)
+      check(last == DMRC_VOID, "no verdict before the stop");
+    else
+      check(last == (how ? DMRC_LOSS : DMRC_SEAL) && records[records.size() - 2].type == DMRC_VOID,
+            "no verdict before the end");
+    check(count(records, DMRC_VOID) == 1 && !count(records, DMRC_HELD), "the verdicts");
+  }
+}
+
+KT_TEST(suspend_and_removal_end_a_hold) {
+  Rig rig("hsusp", 2);
+  Agent agent("hsusp");
+  agent.start();
+  open_region(rig);
+  for (bool noflush : {false, true}) {
+    hold(agent, kLong);
+    uint64_t reserved = agent.state().reserved;
+    int latency;
+    auto write = write_later(rig.device(0).path(), 0, latency);
+    until_on_disk(agent, reserved + 1);
+    // the other volume of the group
+    double took = rig.device(1).suspend(noflush);
+    check(took < 2, "a suspend took " + std::to_string(took) + " s");
+    check(!write.get(), "the write failed");
+    expect_errno(try_hold(agent, kLong), EBUSY, "a hold while a volume is suspended");
+    check(!try_hold(agent, 0), "a checkpoint without hold while a volume is suspended");
+    rig.device(1).resume();
+  }
+  // The volume goes while it is suspended: it must not refuse holds for ever.
+  rig.device(1).suspend();
+  rig.device(1).remove();
+  uint64_t n = hold(agent, kLong);
+  check(!lift(agent, n), "no lift");
+  // A table of another target takes the volume's place.
+  hold(agent, kLong);
+  uint64_t reserved = agent.state().reserved;
+  int latency;
+  auto write = write_later(rig.device(0).path(), 0, latency);
+  until_on_disk(agent, reserved + 1);
+  rig.device(0).reload("linear", data_disk(0) + " 0");
+  check(!write.get() && latency < 5000, "the reload waited for the hold");
+}
+
+// Sync mode and a hold at once: both must let go.
+KT_TEST(a_hold_and_an_acknowledgement_are_both_waited_for) {
+  Rig rig("hsync");
+  Agent agent("hsync");
+  agent.start();
+  open_region(rig);
+  agent.sync(DMRC_SYNC_WAIT, DMRC_FENCE_GO, boottime_ns() + 60000000000ULL);
+  for (bool ack_first : {true, false}) {
+    uint64_t n = hold(agent, kLong);
+    uint64_t reserved = agent.state().reserved;
+    int latency;
+    auto write = write_later(rig.device().path(), 0, latency);
+    until_on_disk(agent, reserved + 1);
+    if (ack_first)
+      agent.ack(reserved + 1);
+    else
+      check(!lift(agent, n), "no lift");
+    sleep_ms(30);
+    check(!done(write), "one of two was enough");
+    if (ack_first)
+      check(!lift(agent, n), "no lift");
+    else
+      agent.ack(agent.state().reserved);
+    check(!write.get(), "the write failed");
+  }
+}
+
+namespace {
+
+// A chain of writes, each to the other group than the one before and issued when that one completed. Two agents mark
+// one after the other, with a pause between, and lift when both have marked.
+void cut_two_groups(uint64_t max_us, int rounds) {
+  Rig a("cut-a");
+  zero(data_disk(1), kVolumeBytes);
+  zero(meta_disk(1), kMiB);
+  Device b("cut-b-0", kVolumeSectors, "remotecopy", params(data_disk(1), meta_disk(1), "cut-b", 0));
+  Agent agent_a("cut-a"), agent_b("cut-b");
+  agent_a.start();
+  agent_b.start();
+  std::jthread chain([&](std::stop_token stop) {
+    Disk disks[] = {Disk(a.device().path()), Disk(b.path())};
+    Buffer buffer(4096);
+    for (uint64_t i = 1; !stop.stop_requested(); i++) {
+      memcpy(buffer.data(), &i, sizeof(i));
+      disks[i % 2].write(buffer.data(), 4096, 0);
+      if (i % 32 == 0)
+        usleep(500); // the rings are read between two rounds only
+    }
+  });
+  std::string wrong;
+  uint64_t last[2] = {}, links = 0; // newest write of the chain in each image
+  for (int round = 0; round < rounds && wrong.empty(); round++) {
+    uint64_t n[2] = {hold(agent_b, max_us), 0};
+    usleep(2000);
+    n[1] = hold(agent_a, max_us);
+    bool held = !lift(agent_b, n[0]);
+    held &= !lift(agent_a, n[1]);
+    uint64_t cut[2] = {};
+    int i = 0;
+    for (Agent* agent : {&agent_a, &agent_b}) {
+      bool marked = false, judged = false;
+      while (!judged) {
+        const dmrc_record* r = agent->next();
+        if (!r)
+          continue; // numbered already, and soon committed
+        judged = r->type == DMRC_HELD || r->type == DMRC_VOID;
+        uint64_t value = 0;
+        if (r->type == DMRC_WRITE)
+          memcpy(&value, agent->data(*r), sizeof(value));
+        marked |= r->type == DMRC_MARKER;
+        if (value)
+          last[i] = std::max(last[i], value);
+        if (!marked)
+          cut[i] = last[i];
+      }
+      agent->free_read();
+      i++;
+    }
+    // Odd numbers are in b (disks[1]), even ones in a: with k the cut must hold k - 1.
+    if (held && cut[0] && cut[1] && std::max(cut[0], cut[1]) != std::min(cut[0], cut[1]) + 1)
+      wrong = "the cut holds " + std::to_string(std::max(cut[0], cut[1])) + " and lacks what it depends on: " +
+              std::to_string(std::min(cut[0], cut[1])) + " is the other's newest";
+    links = std::max(last[0], last[1]);
+    usleep(1000);
+  }
+  check(wrong.empty(), wrong);
+  check(links > 100, "only " + std::to_string(links) + " writes: too few to judge");
+}
+
+} // namespace
+
+KT_TEST(a_cut_of_two_held_groups_is_causal) { cut_two_groups(kLong, 60); }
+
+KT_TEST(without_the_hold_a_cut_of_two_groups_is_not_causal) {
+  must_be_caught("no_hold", 3, [] { cut_two_groups(kLong, 60); });
+}
