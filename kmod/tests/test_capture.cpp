@@ -62,13 +62,13 @@ KT_TEST(replica_equals_disk) {
 
 KT_TEST(overlapping_writes_have_one_order) { write_and_compare(crowded(), 2, 2000); }
 
-KT_TEST(overlap_mutant_is_caught) {
+KT_TEST_SMP(overlap_mutant_is_caught) {
   must_be_caught("no_overlap", 5, [] { write_and_compare(crowded(), 2, 0); });
 }
 
 KT_TEST(buffers_modified_in_flight_give_one_truth) { write_and_compare(scribbled(), 2, 500); }
 
-KT_TEST(one_truth_mutant_is_caught) {
+KT_TEST_SMP(one_truth_mutant_is_caught) {
   must_be_caught("submit_original", 5, [] { write_and_compare(scribbled(), 2, 0); });
 }
 

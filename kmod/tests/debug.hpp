@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a debug kernel offers to tests: fault injection, kmemleak, counts of objects. Each part may be missing; the
+// User Mode Linux lane has all of them.
+#pragma once
+
+#include "dm.hpp"
+
+#include <functional>
+#include <map>
+
+namespace kt {
+
+bool has_fault_injection();
+bool has_leak_detector();
+
+// What kmemleak holds for lost; empty: nothing. Two scans, since what was just allocated isn't looked at.
+std::string leaks();
+
+// Kernel objects by slab cache, after the caches have given back what they only keep.
+std::map<std::string, long> slab_objects();
+// Pages that nobody has, in KiB.
+long free_kib();
+
+// The n-th chance to fail (allocation, access to user memory, bio of a disk that may fail) in this thread fails.
+struct Injection {
+  int error;     // errno of the call, or 0
+  bool happened; // false: the call had fewer chances than n
+};
+Injection with_fault(unsigned n, const std::function<int()>& call);
+
+// Bios to this disk that the thread under test submits are chances to fail too.
+class FailingDisk {
+public:
+  explicit FailingDisk(const std::string& path);
+  ~FailingDisk();
+  FailingDisk(const FailingDisk&) = delete;
+
+private:
+  std::string file_;
+};
+
+// Lets each chance of `call` fail, one after the other, until it has none left. `settle` is told the errno after each
+// call and puts things back, or throws when they can't be right. Only clean errnos may come back; the last call, without
+// a fault, must succeed. Returns how many faults there were; fewer than `at_least` means that the test is thin.
+unsigned fail_each(const std::string& what, unsigned at_least, const std::function<int()>& call,
+                   const std::function<void(int)>& settle);
+
+} // namespace kt
