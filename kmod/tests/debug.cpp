@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sstream>
+#include <sys/klog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,13 +48,41 @@ unsigned left_of(int fd) {
 
 } // namespace
 
-bool has_fault_injection() { return exists("/sys/kernel/debug/failslab") && exists(kFailNth); }
-bool has_leak_detector() { return exists(kLeaks); }
+std::string kernel_log() {
+  std::vector<char> text(1 << 20);
+  int bytes = klogctl(4 /* read and clear */, text.data(), text.size());
+  return std::string(text.data(), bytes > 0 ? bytes : 0);
+}
 
-std::string leaks() {
+std::string complaint(const std::string& log) {
+  for (const char* word :
+       {"WARNING:", "BUG:", "Oops", "hung_task", "blocked for more than", "general protection", "refcount_t",
+        "list_add corruption", "list_del corruption", "stack-protector", "workqueue lockup", "rcu: INFO",
+        "page allocation failure", "KASAN", "UBSAN", "ODEBUG", "circular locking", "inconsistent lock state",
+        "inconsistent {", "irq lock inversion", "possible recursive locking", "held lock freed", "lock held when",
+        "suspicious RCU usage", "sleeping function", "scheduling while atomic", "bad unlock balance",
+        "Invalid wait context", "turning off the locking correctness validator", "kmemleak:", "Kernel panic"})
+    if (log.find(word) != std::string::npos)
+      return word;
+  return "";
+}
+
+bool has_fault_injection() { return exists("/sys/kernel/debug/failslab") && exists(kFailNth); }
+
+std::vector<std::string> lost_objects() {
+  const std::string head = "unreferenced object";
+  sleep_ms(5500); // kmemleak looks at objects that are five seconds old
   for (int i = 0; i < 2; i++)
-    write_file(kLeaks, "scan");
-  return read_file(kLeaks);
+    write_file(kLeaks, "scan"); // the second scan confirms what the first one suspects
+  std::string text = read_file(kLeaks);
+  std::vector<std::string> objects;
+  for (size_t at = text.find(head); at != std::string::npos;) {
+    size_t next = text.find(head, at + 1);
+    objects.push_back(text.substr(at, next - at));
+    at = next;
+  }
+  write_file(kLeaks, "clear");
+  return objects;
 }
 
 std::map<std::string, long> slab_objects() {

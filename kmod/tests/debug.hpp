@@ -10,11 +10,14 @@
 
 namespace kt {
 
-bool has_fault_injection();
-bool has_leak_detector();
+// What the kernel has said since the last call, and the first word in it that no test may cause (or nothing).
+std::string kernel_log();
+std::string complaint(const std::string& log);
 
-// What kmemleak holds for lost; empty: nothing. Two scans, since what was just allocated isn't looked at.
-std::string leaks();
+bool has_fault_injection();
+
+// What kmemleak holds for lost, one text for each object. It takes seconds: a young object is never held for lost.
+std::vector<std::string> lost_objects();
 
 // Kernel objects by slab cache, after the caches have given back what they only keep.
 std::map<std::string, long> slab_objects();
@@ -39,9 +42,9 @@ private:
   std::string file_;
 };
 
-// Lets each chance of `call` fail, one after the other, until it has none left. `settle` is told the errno after each
-// call and puts things back, or throws when they can't be right. Only clean errnos may come back; the last call, without
-// a fault, must succeed. Returns how many faults there were; fewer than `at_least` means that the test is thin.
+// Lets each chance of `call` fail, one after the other, until it has none left. `settle` is told the errno after
+// each call and puts things back, or throws when they can't be right. Only clean errnos may come back; the last
+// call, without a fault, must succeed. Returns how many faults there were; fewer than `at_least`: a thin test.
 unsigned fail_each(const std::string& what, unsigned at_least, const std::function<int()>& call,
                    const std::function<void(int)>& settle);
 

@@ -13,7 +13,7 @@ namespace kt {
 using Replicas = std::map<uint16_t, Replica>;
 
 // What a machine must have for a test to be able to fail there; elsewhere the test is skipped, with the reason.
-enum class Needs { Nothing, TwoCpus, FaultInjection };
+enum class Needs { Nothing, TwoCpus, FaultInjection, Culprit };
 
 struct Test {
   const char* name;
@@ -33,6 +33,10 @@ struct Register {
 #define KT_TEST_SMP(name) KT_TEST_THAT(name, kt::Needs::TwoCpus)
 // Lets the kernel's allocations and bios fail one by one.
 #define KT_TEST_FAULTS(name) KT_TEST_THAT(name, kt::Needs::FaultInjection)
+
+// A control of the lane itself: it makes the kernel complain, so it runs behind all other tests (after a first report
+// lockdep is off).
+#define KT_CONTROL(name) KT_TEST_THAT(name, kt::Needs::Culprit)
 
 // Why this machine can't run the test, or nothing.
 std::string missing(Needs needs);

@@ -1,40 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Runs the tests whose names match a pattern, one after the other; a kernel complaint fails the test that caused it.
-// At the end a kernel with kmemleak is asked for what was lost. A word of a line's start says how a test ended: ok,
-// FAIL or skip.
+// Whatever the pattern, the controls of the lane follow. The first word of a line says how a test ended: ok, FAIL or
+// skip.
 #include "debug.hpp"
 #include "harness.hpp"
 
 #include <cstdio>
-#include <cstring>
 #include <fnmatch.h>
-#include <sys/klog.h>
 
 namespace {
 
 struct Counts {
   int passed = 0, failed = 0, skipped = 0;
 };
-
-// What the kernel has said since the last call.
-std::string kernel_log() {
-  std::vector<char> text(1 << 20);
-  int bytes = klogctl(4 /* read and clear */, text.data(), text.size());
-  return std::string(text.data(), bytes > 0 ? bytes : 0);
-}
-
-std::string complaint(const std::string& log) {
-  for (const char* word :
-       {"WARNING:", "BUG:", "Oops", "hung_task", "blocked for more than", "general protection", "refcount_t",
-        "list_add corruption", "list_del corruption", "stack-protector", "workqueue lockup", "rcu: INFO",
-        "page allocation failure", "KASAN", "UBSAN", "ODEBUG", "circular locking", "inconsistent lock state",
-        "inconsistent {", "irq lock inversion", "possible recursive locking", "held lock freed", "lock held when",
-        "suspicious RCU usage", "sleeping function", "scheduling while atomic", "bad unlock balance",
-        "Invalid wait context", "turning off the locking correctness validator", "kmemleak:", "Kernel panic"})
-    if (log.find(word) != std::string::npos)
-      return word;
-  return "";
-}
 
 void run_one(const char* name, void (*run)(), Counts& counts) {
   double begin = kt::now_s();
@@ -46,7 +24,7 @@ void run_one(const char* name, void (*run)(), Counts& counts) {
     why = e.what();
   }
   why += kt::cleanup_failures();
-  std::string log = kernel_log(), word = complaint(log);
+  std::string log = kt::kernel_log(), word = kt::complaint(log);
   if (!word.empty())
     why += (why.empty() ? "" : "; ") + ("the kernel said " + word);
   (why.empty() ? counts.passed : counts.failed)++;
@@ -56,23 +34,9 @@ void run_one(const char* name, void (*run)(), Counts& counts) {
     printf("---- kernel log\n%s----\n", log.c_str());
 }
 
-void nothing_is_lost() {
-  std::string lost = kt::leaks();
-  kernel_log(); // kmemleak tells the log what we print here
-  if (!lost.empty())
-    printf("---- kmemleak\n%s----\n", lost.c_str());
-  kt::check(lost.empty(), "kmemleak found lost memory");
-}
-
-} // namespace
-
-int main(int argc, char** argv) {
-  setvbuf(stdout, nullptr, _IOLBF, 0);
-  std::string pattern = argc > 1 ? argv[1] : "*";
-  Counts counts;
-  kernel_log();
+void run_matching(const std::string& pattern, bool controls, Counts& counts) {
   for (const auto& test : kt::tests()) {
-    if (fnmatch(pattern.c_str(), test.name, 0))
+    if (fnmatch(pattern.c_str(), test.name, 0) || (test.needs == kt::Needs::Culprit) != controls)
       continue;
     std::string lack = kt::missing(test.needs);
     if (lack.empty()) {
@@ -82,8 +46,18 @@ int main(int argc, char** argv) {
       printf("skip %s: %s\n", test.name, lack.c_str());
     }
   }
-  if (kt::has_leak_detector() && counts.passed + counts.failed > 0)
-    run_one("nothing_is_lost", nothing_is_lost, counts);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  setvbuf(stdout, nullptr, _IOLBF, 0);
+  std::string pattern = argc > 1 ? argv[1] : "*";
+  Counts counts;
+  kt::kernel_log();
+  run_matching(pattern, false, counts);
+  if (counts.passed + counts.failed > 0)
+    run_matching("*", true, counts);
   printf("kmod-tests: %d passed, %d failed, %d skipped\n", counts.passed, counts.failed, counts.skipped);
   return counts.failed != 0;
 }
