@@ -140,7 +140,7 @@ unsigned fail_each(const std::string& what, unsigned at_least, const std::functi
     std::string which = what + ", fault " + std::to_string(n);
     try {
       bool clean = done.error == 0 || (done.happened && (done.error == ENOMEM || done.error == EFAULT ||
-                                                         done.error == EIO || done.error == EAGAIN));
+                                                         done.error == EIO));
       check(clean, std::string("errno '") + strerror(done.error) + "'");
       settle(done.error);
     } catch (const Failure& e) {

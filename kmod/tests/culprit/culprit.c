@@ -13,11 +13,12 @@ static char *deed = "";
 module_param(deed, charp, 0444);
 MODULE_PARM_DESC(deed, "use_after_free, leak, lock_order or sleep_in_atomic");
 
+/* None of the deeds is __init: their names must stand in reports that are printed later. */
 static DEFINE_MUTEX(culprit_a);
 static DEFINE_MUTEX(culprit_b);
 static DEFINE_SPINLOCK(culprit_lock);
 
-static void use_after_free(void)
+static noinline void use_after_free(void)
 {
 	char *p = kmalloc(128, GFP_KERNEL);
 
@@ -29,7 +30,7 @@ static void use_after_free(void)
 	WRITE_ONCE(p[5], 1);
 }
 
-static void leak(void)
+static noinline void leak(void)
 {
 	unsigned int i;
 	void *p;
@@ -41,7 +42,7 @@ static void leak(void)
 	}
 }
 
-static void lock_order(void)
+static noinline void lock_order(void)
 {
 	mutex_lock(&culprit_a);
 	mutex_lock(&culprit_b);
@@ -53,7 +54,7 @@ static void lock_order(void)
 	mutex_unlock(&culprit_b);
 }
 
-static void sleep_in_atomic(void)
+static noinline void sleep_in_atomic(void)
 {
 	spin_lock(&culprit_lock);
 	might_sleep();
