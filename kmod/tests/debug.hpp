@@ -19,9 +19,9 @@ bool has_fault_injection();
 // What kmemleak holds for lost, one text for each object. It takes seconds: a young object is never held for lost.
 std::vector<std::string> lost_objects();
 
-// Kernel objects by slab cache, after the caches have given back what they only keep.
+// Kernel objects by slab cache, and pages that nobody has in KiB; after the caches have given back what they only
+// keep.
 std::map<std::string, long> slab_objects();
-// Pages that nobody has, in KiB.
 long free_kib();
 
 // The n-th chance to fail (allocation, access to user memory, bio of a disk that may fail) in this thread fails.

@@ -34,7 +34,7 @@ lane_initramfs() { # folder; standard input: what /init does between mounting an
 }
 
 lane_show() { # console on standard input: what people want to see of it
-	grep --line-buffered -aE '^(ok  |FAIL|skip|run  |  |----|kmod-tests)' || true
+	grep --line-buffered -aE '^(ok  |FAIL|skip|run  |  [^ ]|---- |kmod-tests[:-])' || true
 }
 
 lane_verdict() { # lane, console log: the closing line; false when something failed

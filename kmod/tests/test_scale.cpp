@@ -47,7 +47,7 @@ void one_life(unsigned i) {
     await(5, "the copy", [&] { return agent.state().committed == 4; });
   const dmrc_record* r = agent.next();
   check(r && agent.data(*r)[0] == static_cast<uint8_t>(i), "the write's record");
-  if (i % 3 == 0)
+  if (i % 10 == 0)
     volume.reload("remotecopy", volume.table());
 }
 
