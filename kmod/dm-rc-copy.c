@@ -4,7 +4,8 @@
  *
  * The read is exclusive with overlapping writes: its range enters the overlap tree when it is asked for, so that
  * later writes to it wait, and is read when the earlier ones have ended. The record is reserved only when the read is
- * done and the range still locked: base data and live writes have one order, and a slow disk delays no live record. A control slot is promised to each copy under way, so its record always finds room.
+ * done and the range still locked: base data and live writes have one order, and a slow disk delays no live record.
+ * A control slot is promised to each copy under way, so its record always finds room.
  */
 #include "dm-rc.h"
 

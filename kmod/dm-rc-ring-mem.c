@@ -89,7 +89,9 @@ static struct dmrc_ring *dmrc_ring_alloc(u32 ring_mib, u32 region_sectors)
 	ring->slots = kvcalloc(ring->nr_slots, sizeof(struct dmrc_slot), GFP_KERNEL);
 	if (!ring->records || !ring->slots)
 		goto bad;
-	for (order = DMRC_CHUNK_ORDER_MAX; dmrc_ring_alloc_chunks(ring, order); order--)
+	/* A ring of 1 MiB is smaller than the largest chunk. */
+	order = min_t(unsigned int, DMRC_CHUNK_ORDER_MAX, ilog2(ring->data_bytes) - PAGE_SHIFT);
+	for (; dmrc_ring_alloc_chunks(ring, order); order--)
 		if (order == DMRC_CHUNK_ORDER_MIN)
 			goto bad;
 	for (i = 0; i < DMRC_COPY_SLOTS; i++) {

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <linux/dm-ioctl.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <sstream>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -49,15 +50,26 @@ struct Call {
   }
 };
 
-int load_table(const std::string& name, uint64_t sectors, const std::string& target, const std::string& params) {
+int load_table(const std::string& name, const std::vector<Segment>& segments) {
   Call call(name);
-  auto* spec = reinterpret_cast<dm_target_spec*>(call.data());
-  spec->length = sectors;
-  strncpy(spec->target_type, target.c_str(), sizeof(spec->target_type) - 1);
-  strcpy(reinterpret_cast<char*>(spec + 1), params.c_str());
-  spec->next = (sizeof(*spec) + params.size() + 8) & ~7U;
-  call.head.target_count = 1;
+  char* at = call.data();
+  for (const auto& segment : segments) {
+    if (!segment.sectors)
+      continue;
+    auto* spec = reinterpret_cast<dm_target_spec*>(at);
+    spec->sector_start = segment.start;
+    spec->length = segment.sectors;
+    strncpy(spec->target_type, segment.target.c_str(), sizeof(spec->target_type) - 1);
+    strcpy(reinterpret_cast<char*>(spec + 1), segment.params.c_str());
+    spec->next = (sizeof(*spec) + segment.params.size() + 8) & ~7U;
+    at += spec->next;
+    call.head.target_count++;
+  }
   return call.run(DM_TABLE_LOAD);
+}
+
+int load_table(const std::string& name, uint64_t sectors, const std::string& target, const std::string& params) {
+  return load_table(name, {{0, sectors, target, params}});
 }
 
 } // namespace
@@ -118,6 +130,15 @@ double Device::suspend(bool noflush, bool lockfs) {
 void Device::reload(const std::string& target, const std::string& params, uint64_t sectors, bool noflush) {
   load(target, params, sectors);
   suspend(noflush);
+  resume();
+}
+
+void Device::clear() { Call(name_).must(DM_TABLE_CLEAR, "clear"); }
+
+void Device::reload_segments(const std::vector<Segment>& segments) {
+  if (int error = load_table(name_, segments))
+    fail("dm load " + name_ + ": " + strerror(error));
+  suspend();
   resume();
 }
 
@@ -215,6 +236,19 @@ std::vector<uint8_t> Disk::content(uint64_t length) {
     all.insert(all.end(), buffer.data(), buffer.data() + part);
   }
   return all;
+}
+
+Loop::Loop(uint64_t bytes) : fd_(open("/dev/loop0", O_RDWR)) {
+  int file = open("/tmp/loop", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  if (file < 0 || fd_ < 0 || ftruncate(file, bytes) || ioctl(fd_, LOOP_SET_FD, file))
+    fail_errno("loop device");
+  close(file);
+}
+
+Loop::~Loop() {
+  ioctl(fd_, LOOP_CLR_FD);
+  close(fd_);
+  unlink("/tmp/loop");
 }
 
 Buffer::Buffer(uint64_t bytes) : data_(static_cast<uint8_t*>(aligned_alloc(4096, bytes))), bytes_(bytes) {

@@ -27,6 +27,11 @@ constexpr uint64_t kMiB = 1 << 20;
 // What went wrong in destructors since the last call.
 std::string cleanup_failures();
 
+struct Segment {
+  uint64_t start, sectors;
+  std::string target, params;
+};
+
 // One dm device: made on construction, removed by the destructor (a failure to remove goes to cleanup_failures()).
 class Device {
 public:
@@ -45,6 +50,9 @@ public:
   double suspend(bool noflush = false, bool lockfs = false);
   // Suspend, load, resume.
   void reload(const std::string& target, const std::string& params, uint64_t sectors = 0, bool noflush = false);
+  void clear(); // forgets a table that was loaded and not resumed
+  // Reload with a table of several lines; empty ones are left out.
+  void reload_segments(const std::vector<Segment>& segments);
   void message(const std::string& text);
   int try_message(const std::string& text);
   std::string status() const { return table_status(false); }
@@ -78,6 +86,18 @@ public:
   void read(void* data, uint64_t length, uint64_t offset);
   void flush();
   std::vector<uint8_t> content(uint64_t length);
+
+private:
+  int fd_;
+};
+
+// A loop device over a sparse file in memory: it has write-zeroes and a write cache. One at a time.
+class Loop {
+public:
+  explicit Loop(uint64_t bytes);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  std::string path() const { return "/dev/loop0"; }
 
 private:
   int fd_;

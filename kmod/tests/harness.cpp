@@ -2,6 +2,8 @@
 // Rigs, writers and the registry.
 #include "harness.hpp"
 
+#include "debug.hpp"
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +17,16 @@ namespace kt {
 std::vector<Test>& tests() {
   static std::vector<Test> all;
   return all;
+}
+
+std::string missing(Needs needs) {
+  if (needs == Needs::TwoCpus && sysconf(_SC_NPROCESSORS_ONLN) < 2)
+    return "a race between CPUs, and this machine has one";
+  if (needs == Needs::FaultInjection && !has_fault_injection())
+    return "this kernel has no fault injection";
+  if (needs == Needs::Culprit && access("/culprit.ko", R_OK))
+    return "this kernel has no debugging that could be controlled";
+  return "";
 }
 
 std::string data_disk(unsigned i) { return "/dev/ram" + std::to_string(2 * i); }

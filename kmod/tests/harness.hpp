@@ -13,18 +13,34 @@ namespace kt {
 
 using Replicas = std::map<uint16_t, Replica>;
 
+// What a machine must have for a test to be able to fail there; elsewhere the test is skipped, with the reason.
+enum class Needs { Nothing, TwoCpus, FaultInjection, Culprit };
+
 struct Test {
   const char* name;
   void (*run)();
+  Needs needs;
 };
 std::vector<Test>& tests();
 struct Register {
-  Register(const char* name, void (*run)()) { tests().push_back({name, run}); }
+  Register(const char* name, void (*run)(), Needs needs) { tests().push_back({name, run, needs}); }
 };
-#define KT_TEST(name)                                                                                          \
+#define KT_TEST_THAT(name, needs)                                                                              \
   static void name();                                                                                         \
-  static const kt::Register register_##name(#name, name);                                                     \
+  static const kt::Register register_##name(#name, name, needs);                                              \
   static void name()
+#define KT_TEST(name) KT_TEST_THAT(name, kt::Needs::Nothing)
+// Shows a race between CPUs.
+#define KT_TEST_SMP(name) KT_TEST_THAT(name, kt::Needs::TwoCpus)
+// Lets the kernel's allocations and bios fail one by one.
+#define KT_TEST_FAULTS(name) KT_TEST_THAT(name, kt::Needs::FaultInjection)
+
+// A control of the lane itself: it makes the kernel complain, so it runs behind all other tests (after a first report
+// lockdep is off).
+#define KT_CONTROL(name) KT_TEST_THAT(name, kt::Needs::Culprit)
+
+// Why this machine can't run the test, or nothing.
+std::string missing(Needs needs);
 
 constexpr uint64_t kVolumeBytes = 16 * kMiB;
 constexpr uint64_t kVolumeSectors = kVolumeBytes / kSector;

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -14,26 +13,6 @@
 using namespace kt;
 
 namespace {
-
-// A loop device over a sparse file in memory: it has write-zeroes.
-class Loop {
-public:
-  explicit Loop(uint64_t bytes) {
-    int file = open("/tmp/loop", O_RDWR | O_CREAT | O_TRUNC, 0600);
-    loop_ = open("/dev/loop0", O_RDWR);
-    if (file < 0 || loop_ < 0 || ftruncate(file, bytes) || ioctl(loop_, LOOP_SET_FD, file))
-      fail_errno("loop device");
-    close(file);
-  }
-  ~Loop() {
-    ioctl(loop_, LOOP_CLR_FD);
-    close(loop_);
-    unlink("/tmp/loop");
-  }
-
-private:
-  int loop_;
-};
 
 int write_blocks(Device& device, unsigned count, uint64_t from = 0) {
   Disk disk(device.path());
@@ -127,7 +106,7 @@ KT_TEST(removal_with_an_agent_attached) {
 KT_TEST(discards_are_zeroes_everywhere) {
   Loop loop(kVolumeBytes);
   zero(meta_disk(0), kMiB);
-  Device volume("trim", kVolumeSectors, "remotecopy", params("/dev/loop0", meta_disk(0), "trim", 0));
+  Device volume("trim", kVolumeSectors, "remotecopy", params(loop.path(), meta_disk(0), "trim", 0));
   Agent agent("trim");
   agent.start();
   Replicas replicas;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Many: lives one after the other, volumes in a group, groups.
+#include "debug.hpp"
+#include "harness.hpp"
+
+#include <cstdio>
+#include <cstring>
+
+using namespace kt;
+
+namespace {
+
+// Volumes on slices of two RAM disks, each of `sectors`.
+struct Slices {
+  Slices(unsigned count, uint64_t sectors, const std::function<std::string(unsigned)>& group,
+         const std::string& args) {
+    const uint64_t meta_sectors = 64;
+    zero(data_disk(0), count * sectors * kSector);
+    zero(meta_disk(0), count * meta_sectors * kSector);
+    for (unsigned i = 0; i < count; i++) {
+      auto name = group(i) + "-" + std::to_string(i);
+      data.push_back(std::make_unique<Device>(name + "-data", sectors, "linear",
+                                              data_disk(0) + " " + std::to_string(i * sectors)));
+      meta.push_back(std::make_unique<Device>(name + "-meta", meta_sectors, "linear",
+                                              meta_disk(0) + " " + std::to_string(i * meta_sectors)));
+      volumes.push_back(std::make_unique<Device>(
+          name, sectors, "remotecopy", params(data.back()->path(), meta.back()->path(), group(i), i, args)));
+    }
+  }
+  std::vector<std::unique_ptr<Device>> data, meta, volumes; // volumes go first
+};
+
+// A volume with an agent: loaded, written, read, copied, checkpointed and removed.
+void one_life(unsigned i) {
+  const uint64_t sectors = 2048;
+  Device volume("life", sectors, "remotecopy",
+                params(data_disk(0), meta_disk(0), "life", 0, "ring_mib 1 region_kib 64"));
+  Agent agent("life");
+  agent.start(i + 1);
+  Disk disk(volume.path());
+  Buffer block(4096);
+  memset(block.data(), i, 4096);
+  disk.write(block.data(), 4096, i % 256 * 4096);
+  check(!agent.try_copy(0, 0, 128), "a copy");
+  agent.checkpoint();
+  if (i % 2)
+    await(5, "the copy", [&] { return agent.state().committed == 4; });
+  const dmrc_record* r = agent.next();
+  check(r && agent.data(*r)[0] == static_cast<uint8_t>(i), "the write's record");
+  if (i % 10 == 0)
+    volume.reload("remotecopy", volume.table());
+}
+
+} // namespace
+
+// What a life takes it gives back: objects in the kernel's caches and pages, counted over many lives.
+KT_TEST(lives_leave_nothing_behind) {
+  const unsigned lives = has_fault_injection() ? 1000 : 100; // the emulated machine is slow
+  zero(data_disk(0), kMiB);
+  zero(meta_disk(0), kMiB);
+  for (unsigned i = 0; i < 20; i++)
+    one_life(i);
+  auto objects = slab_objects();
+  long pages = free_kib();
+  for (unsigned i = 0; i < lives; i++)
+    one_life(i);
+  for (const auto& [cache, now] : slab_objects())
+    check(now - objects[cache] < static_cast<long>(lives) / 2, std::to_string(lives) + " lives left " +
+                                                                   std::to_string(now - objects[cache]) +
+                                                                   " objects in " + cache);
+  long kept = pages - free_kib();
+  check(kept < static_cast<long>(lives) * 2, std::to_string(lives) + " lives kept " + std::to_string(kept) + " KiB");
+  printf("  %u lives, %ld KiB fewer free than before\n", lives, kept);
+}
+
+KT_TEST(sixty_four_volumes_have_one_order) {
+  const unsigned count = 64;
+  const uint64_t sectors = 2048;
+  Slices slices(count, sectors, [](unsigned) { return "crowd"; }, kArgs);
+  Agent agent("crowd");
+  agent.start();
+  check(agent.state().volumes == count, "how many volumes");
+  Replicas replicas;
+  for (unsigned i = 0; i < count; i++)
+    replicas[i] = Replica(sectors * kSector);
+  std::map<uint16_t, uint64_t> seen;
+  Reader reader(agent, replicas, [&](const dmrc_record& r) {
+    check(r.type != DMRC_LOSS, "overflow");
+    seen[r.volume]++;
+  });
+  std::vector<std::thread> threads;
+  std::vector<std::string> errors(4);
+  for (unsigned t = 0; t < 4; t++)
+    threads.emplace_back([&, t] {
+      try {
+        std::mt19937_64 random(t);
+        std::vector<std::unique_ptr<Disk>> disks;
+        for (const auto& v : slices.volumes)
+          disks.push_back(std::make_unique<Disk>(v->path()));
+        Buffer buffer(8192);
+        for (unsigned i = 0; i < 800; i++) {
+          while (agent.state().data_used > 2 * kMiB)
+            sleep_ms(1);
+          for (unsigned w = 0; w < 1024; w++)
+            reinterpret_cast<uint64_t*>(buffer.data())[w] = random();
+          uint64_t length = (random() % 16 + 1) * kSector;
+          disks[i % count]->write(buffer.data(), length, random() % (sectors - 16) * kSector);
+        }
+      } catch (const std::exception& e) {
+        errors[t] = e.what();
+      }
+    });
+  for (int i = 0; i < 5; i++) {
+    agent.checkpoint();
+    sleep_ms(20);
+  }
+  for (auto& t : threads)
+    t.join();
+  for (const auto& e : errors)
+    check(e.empty(), e);
+  reader.stop();
+  for (unsigned i = 0; i < count; i++) {
+    check(seen[i] >= 4 * (800 / count), "records of volume " + std::to_string(i));
+    check(Disk(slices.volumes[i]->path()).content(sectors * kSector) == replicas[i],
+          "volume " + std::to_string(i) + " and its replica differ");
+  }
+}
+
+KT_TEST(groups_do_not_mix) {
+  const unsigned count = 32;
+  const uint64_t sectors = 2048;
+  auto name = [](unsigned i) { return "g" + std::to_string(i); };
+  Slices slices(count, sectors, name, "ring_mib 1 region_kib 64");
+  std::vector<std::unique_ptr<Agent>> agents;
+  for (unsigned i = 0; i < count; i++) {
+    agents.push_back(std::make_unique<Agent>(name(i)));
+    agents.back()->start(i + 1);
+  }
+  Buffer block(4096);
+  for (unsigned i = 0; i < count; i++) {
+    memset(block.data(), i + 1, 4096);
+    Disk disk(slices.volumes[i]->path());
+    for (unsigned n = 0; n <= i; n++)
+      disk.write(block.data(), 4096, n * 4096);
+  }
+  for (unsigned i = 0; i < count; i++) {
+    unsigned n = 0;
+    for (; const dmrc_record* r = agents[i]->next(); n++)
+      check(r->stream == i + 1 && r->volume == i && agents[i]->data(*r)[5] == i + 1, "a record of another group");
+    check(n == i + 1, "records of group " + std::to_string(i));
+  }
+  agents[3]->checkpoint();
+  check(agents[4]->state().reserved == 5, "a checkpoint in another group");
+}
