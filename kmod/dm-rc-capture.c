@@ -112,11 +112,18 @@ bool dmrc_write_has_room(struct dmrc_io *io)
 	return dmrc_ring_room_for(v->group, bytes, dmrc_data_align(v, bytes), dmrc_kept_slots(v->group));
 }
 
+enum dmrc_step {
+	DMRC_STEP_SUBMIT,	/* captured: submit the bio now */
+	DMRC_STEP_LATER,	/* on a list of the volume, that starts it anew */
+	DMRC_STEP_NO_ROOM,	/* in group->throttled */
+	DMRC_STEP_REFUSED,	/* write-protected: end it with an error */
+};
+
 /*
  * Step 3; volume->lock held. r->seq is 0 when the write only marks the map. `turn`: it has waited for room and is the
- * first of those. False: it waits for room.
+ * first of those. Any step but DMRC_STEP_SUBMIT: nothing was reserved.
  */
-static bool dmrc_reserve_write(struct dmrc_vol *v, struct dmrc_io *io, struct bio *bio, bool turn,
+static enum dmrc_step dmrc_reserve_write(struct dmrc_vol *v, struct dmrc_io *io, struct bio *bio, bool turn,
 			       struct dmrc_reservation *r)
 {
 	struct dmrc_group *g = v->group;
@@ -124,12 +131,17 @@ static bool dmrc_reserve_write(struct dmrc_vol *v, struct dmrc_io *io, struct bi
 
 	r->seq = 0;
 	spin_lock(&g->lock);
+	/* Under the lock that orders writes and markers: what follows the switch has no write before it. */
+	if (unlikely(g->write_protected)) {
+		spin_unlock(&g->lock);
+		return DMRC_STEP_REFUSED;
+	}
 	if (g->capturing &&
 	    ((!turn && dmrc_throttle_queued(g)) ||
 	     !dmrc_ring_reserve(g, bytes, dmrc_data_align(v, bytes), dmrc_kept_slots(g), r))) {
 		if (dmrc_throttle_wait(g, io, turn)) {
 			spin_unlock(&g->lock);
-			return false;
+			return DMRC_STEP_NO_ROOM;
 		}
 		dmrc_ring_lose(g, io->throttled_ns ? "the ring stayed full for as long as writes may wait" :
 						     "the ring is full");
@@ -138,14 +150,8 @@ static bool dmrc_reserve_write(struct dmrc_vol *v, struct dmrc_io *io, struct bi
 	io->seq = r->seq;
 	io->epoch = g->epoch;
 	spin_unlock(&g->lock);
-	return true;
+	return DMRC_STEP_SUBMIT;
 }
-
-enum dmrc_step {
-	DMRC_STEP_SUBMIT,	/* captured: submit the bio now */
-	DMRC_STEP_LATER,	/* on a list of the volume, that starts it anew */
-	DMRC_STEP_NO_ROOM,	/* in group->throttled */
-};
 
 /* Steps 1 to 4. */
 static enum dmrc_step dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, struct bio *bio, bool turn)
@@ -153,6 +159,7 @@ static enum dmrc_step dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, st
 	struct dmrc_range *range = &io->range, *other;
 	struct dmrc_reservation r;
 	struct dmrc_record rec;
+	enum dmrc_step step;
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
@@ -168,9 +175,10 @@ static enum dmrc_step dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, st
 		queue_work(v->wq, &v->work);
 		return DMRC_STEP_LATER;
 	}
-	if (!dmrc_reserve_write(v, io, bio, turn, &r)) {
+	step = dmrc_reserve_write(v, io, bio, turn, &r);
+	if (step != DMRC_STEP_SUBMIT) {
 		spin_unlock_irqrestore(&v->lock, flags);
-		return DMRC_STEP_NO_ROOM;
+		return step;
 	}
 	dmrc_inflight_add(v, range);
 	spin_unlock_irqrestore(&v->lock, flags);
@@ -187,6 +195,13 @@ static enum dmrc_step dmrc_write_step(struct dmrc_vol *v, struct dmrc_io *io, st
 	return DMRC_STEP_SUBMIT;
 }
 
+/* A write without a number that is in no tree and on no list. */
+static void dmrc_refuse(struct dmrc_io *io)
+{
+	io->state = DMRC_IO_FINAL;
+	bio_io_error(dmrc_io_bio(io));
+}
+
 bool dmrc_write_turn(struct dmrc_io *io)
 {
 	struct dmrc_vol *v = io->target->volume;
@@ -198,6 +213,8 @@ bool dmrc_write_turn(struct dmrc_io *io)
 		list_add_tail(&io->range.entry, &v->ready);
 		queue_work(v->wq, &v->work);
 		spin_unlock_irq(&v->lock);
+	} else if (step == DMRC_STEP_REFUSED) {
+		dmrc_refuse(io);
 	}
 	return step != DMRC_STEP_NO_ROOM;
 }
@@ -238,7 +255,15 @@ int dmrc_map(struct dm_target *ti, struct bio *bio)
 	 * for one is short; waiting for user space or metadata never happens here.
 	 */
 	bio->bi_opf &= ~REQ_NOWAIT;
-	return dmrc_write_step(t->volume, io, bio, false) == DMRC_STEP_SUBMIT ? DM_MAPIO_REMAPPED : DM_MAPIO_SUBMITTED;
+	switch (dmrc_write_step(t->volume, io, bio, false)) {
+	case DMRC_STEP_SUBMIT:
+		return DM_MAPIO_REMAPPED;
+	case DMRC_STEP_REFUSED:
+		io->state = DMRC_IO_FINAL;
+		return DM_MAPIO_KILL;
+	default:
+		return DM_MAPIO_SUBMITTED;
+	}
 }
 
 int dmrc_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
@@ -349,8 +374,12 @@ static void dmrc_run_deferred(struct dmrc_vol *v, struct list_head *todo)
 			struct dmrc_io *io = container_of(range, struct dmrc_io, range);
 			struct bio *bio = dmrc_io_bio(io);
 
-			if (dmrc_write_step(v, io, bio, false) == DMRC_STEP_SUBMIT)
+			enum dmrc_step step = dmrc_write_step(v, io, bio, false);
+
+			if (step == DMRC_STEP_SUBMIT)
 				dm_submit_bio_remap(bio, NULL);
+			else if (step == DMRC_STEP_REFUSED)
+				dmrc_refuse(io);
 		}
 	}
 }

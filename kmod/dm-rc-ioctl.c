@@ -67,6 +67,29 @@ static int dmrc_ioc_throttle(struct dmrc_group *g, void __user *arg)
 	return t.zero ? -EINVAL : dmrc_throttle_set(g, t.max_wait_ms);
 }
 
+static int dmrc_ioc_protect(struct dmrc_group *g, void __user *arg)
+{
+	int r = 0;
+	u32 on;
+
+	if (copy_from_user(&on, arg, sizeof(on)))
+		return -EFAULT;
+	if (on > 1)
+		return -EINVAL;
+	mutex_lock(&g->mutex);
+	spin_lock_irq(&g->lock);
+	if (!g->primaries) {
+		r = -EROFS;
+	} else {
+		g->write_protected = on;
+		dmrc_throttle_kick(g);
+		dmrc_group_changed(g);
+	}
+	spin_unlock_irq(&g->lock);
+	mutex_unlock(&g->mutex);
+	return r;
+}
+
 static int dmrc_ioc_checkpoint(struct dmrc_group *g, void __user *arg)
 {
 	struct dmrc_checkpoint c;
@@ -291,6 +314,8 @@ long dmrc_group_ioctl(struct dmrc_file *f, struct dmrc_group *g, unsigned int cm
 		return dmrc_ioc_sync(g, arg);
 	case DMRC_IOC_THROTTLE:
 		return dmrc_ioc_throttle(g, arg);
+	case DMRC_IOC_PROTECT:
+		return dmrc_ioc_protect(g, arg);
 	case DMRC_IOC_CHECKPOINT:
 		return dmrc_ioc_checkpoint(g, arg);
 	case DMRC_IOC_LIFT:

@@ -211,6 +211,19 @@ static int dmrc_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	return 0;
 }
 
+/* group->mutex held. Write-protection belongs to one life of the group as primary. */
+static void dmrc_set_primary(struct dmrc_vol *v, bool primary)
+{
+	struct dmrc_group *g = v->group;
+
+	spin_lock_irq(&g->lock);
+	g->primaries += primary - v->primary;
+	if (!g->primaries)
+		g->write_protected = false;
+	spin_unlock_irq(&g->lock);
+	v->primary = primary;
+}
+
 /* group->mutex held, no I/O under way. Whoever brings the volume back reads its metadata again. */
 static void dmrc_leave(struct dmrc_vol *v)
 {
@@ -218,10 +231,7 @@ static void dmrc_leave(struct dmrc_vol *v)
 
 	v->active = NULL;
 	v->loaded = false;
-	spin_lock_irq(&g->lock);
-	g->primaries -= v->primary;
-	spin_unlock_irq(&g->lock);
-	v->primary = false;
+	dmrc_set_primary(v, false);
 	dmrc_group_changed(g);
 }
 
@@ -411,11 +421,8 @@ static int dmrc_activate(struct dmrc_vol *v, struct dmrc_target *t)
 	/* What the secondary's agent wrote below us must not hide behind pages of an earlier life. */
 	if (t->primary && !was_primary && !dmrc_mutant("keep_pages"))
 		invalidate_bdev(dm_disk(v->md)->part0);
-	spin_lock_irq(&g->lock);
-	g->primaries += t->primary - was_primary;
-	spin_unlock_irq(&g->lock);
+	dmrc_set_primary(v, t->primary);
 	v->active = t;
-	v->primary = t->primary;
 	v->data = t->data->bdev;
 	return 0;
 }
@@ -466,6 +473,13 @@ static void dmrc_io_hints(struct dm_target *ti, struct queue_limits *limits)
 
 /* -- status and messages ------------------------------------------------------------------------------------ */
 
+static const char *dmrc_role_word(struct dmrc_target *t, u32 flags)
+{
+	if (!t->primary)
+		return "secondary";
+	return flags & DMRC_STATE_PROTECTED ? "protected" : "primary";
+}
+
 static const char *dmrc_stream_word(u32 flags)
 {
 	if (flags & DMRC_STATE_STREAM)
@@ -507,7 +521,7 @@ static void dmrc_status(struct dm_target *ti, status_type_t type, unsigned int s
 		throttled = g->nr_throttled;
 		spin_unlock_irq(&g->lock);
 		DMEMIT("%s %llu:%llu %s %s %s %llu/%llu %u %llu/%llu %llu %llu %llu",
-		       t->primary ? "primary" : "secondary", DMRC_ERA_GENERATION(era), DMRC_ERA_N(era),
+		       dmrc_role_word(t, flags), DMRC_ERA_GENERATION(era), DMRC_ERA_N(era),
 		       dmrc_stream_word(flags), dmrc_sync_word(g, flags), dmrc_meta_word(v),
 		       READ_ONCE(v->nr_open), READ_ONCE(v->map.nr_regions), v->region_sectors,
 		       used >> 10, g->ring ? g->ring->data_bytes >> 10 : 0, reserved, freed, throttled);

@@ -145,6 +145,7 @@ struct dmrc_group {
 	spinlock_t lock ____cacheline_aligned_in_smp;
 	bool capturing;
 	bool lost;
+	bool write_protected;		/* host writes fail */
 	unsigned int primaries;		/* active primary volumes (also mutex) */
 	unsigned int copies;		/* slots promised to copies under way */
 	u64 stream;

@@ -97,6 +97,7 @@ struct dmrc_consumer_page {
 #define DMRC_STATE_ALONE (1 << 3) /* the deadline passed: they no longer wait */
 #define DMRC_STATE_THROTTLED (1 << 5) /* writes wait for room in the ring, or did within the last second */
 #define DMRC_STATE_HOLDING (1 << 6) /* a hold withholds completions */
+#define DMRC_STATE_PROTECTED (1 << 7) /* host writes fail (DMRC_IOC_PROTECT) */
 #define DMRC_STATE_PRIMARY (1 << 4) /* the group's volumes are primary (else secondary) */
 
 /*
@@ -306,6 +307,11 @@ struct dmrc_state {
 #define DMRC_IOC_VOLUME _IOWR(DMRC_IOC_MAGIC, 14, struct dmrc_volume)
 #define DMRC_IOC_STATE _IOR(DMRC_IOC_MAGIC, 15, struct dmrc_state)
 #define DMRC_IOC_THROTTLE _IOW(DMRC_IOC_MAGIC, 16, struct dmrc_throttle)
+/*
+ * 1: write-protect the group's primaries: from here host writes get EIO, none has a record after this call. 0: no
+ * longer. Reads go on; stays set when the file is closed. Errors: EINVAL, EROFS no primary volume.
+ */
+#define DMRC_IOC_PROTECT _IOW(DMRC_IOC_MAGIC, 17, __u32)
 
 #ifdef __cplusplus
 #define DMRC_ABI_ASSERT static_assert
