@@ -4,8 +4,8 @@
  * "Membership", section 6, "Takeover"; consistency.md G2 to G6, H1, L2; seeds/002, Figs. 3C and 3D: secondary
  * controllers rendezvous, the master releases, update in progress, complete, reset).
  *
- * Modelled: a registrar that grants epochs by compare-and-swap, and a second one to which it is moved although the first
- * still answers; masters whose term is the epoch they were granted and who ask every node first; the journal of a
+ * Modelled: a registrar that grants epochs by compare-and-swap, and a second one to which it is moved although the
+ * first still answers; masters whose term is the epoch they were granted and who ask every node first; the journal of a
  * node, its stored release, update in progress, the apply of an image of two halves through a volatile
  * cache, complete, reset; takeover with the lineage stored on all nodes before a host writes. Power cuts of any node at
  * any moment, in the middle of an apply too; a node is a master in volatile memory only.
@@ -261,8 +261,8 @@ inline discard(j, e)
 #define REACHABLE(n) (durable[0] >= (n) && durable[1] >= (n))
 #define CAN_ORDER(i) (term[i] != 0 && PROMISED(i) && promote[term[i]] == 0)
 /*
- * What somebody has released comes first; a later one when all have completed that; none when a takeover has begun: that
- * is finished.
+ * What somebody has released comes first; a later one when all have completed that; none when a takeover has begun:
+ * that is finished.
  */
 #define ORDER(i, n) \
   :: atomic { CAN_ORDER(i) && !HAS(begun, i) && ordered[term[i]] < n && REACHABLE(n) \
