@@ -24,8 +24,8 @@
  * Bounds: 2 hosts, 2 nodes, WRITES writes, the round of the beginning and ROUNDS later ones, LEASE ticks.
  *
  * Properties (asserts; numbers of design.md section 9): 2 every completed write is in the seal of a takeover that
- * claims to be without loss, and always with fence=stop; 10 nobody completes alone before all nodes refuse records; 1 the
- * seal is causal at every moment.
+ * claims to be without loss, and always with fence=stop; 10 nobody completes alone before all nodes refuse
+ * records; 1 the seal is causal at every moment.
  */
 #ifndef WRITES
 #define WRITES 2
