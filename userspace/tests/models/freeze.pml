@@ -13,9 +13,9 @@
  *
  * Abstracted away, and why that is safe:
  *  - A message may be taken at any moment after it was sent, or never. One-way loss, a dead link, a dead agent (no
- *    answer any more; the kernel keeps its deadline) and an isolated host are such histories, not special cases.
- *  - Hosts and nodes close, withhold answers and go on alone when they may, not when something fails: failures, time-outs
- *    and stalled acknowledgements only choose among these moments.
+ *    answer any more; the kernel keeps its deadline), an isolated host are such histories, not special cases.
+ *  - Hosts and nodes close, withhold answers and go on alone when they may, not when something fails: failures,
+ *    time-outs and stalled acknowledgements only choose among these moments.
  *  - A record is on the node's stable storage in the step in which it is accepted. The clock must be read after the
  *    record was received (mutation CLOCK_READ_FIRST), and what was received before the close counts for the seal.
  *  - The checkpoint that makes the site current is one step: hold.pml shows that such a cut is causal.
@@ -23,9 +23,9 @@
  *
  * Bounds: 2 hosts, 2 nodes, WRITES writes, the round of the beginning and ROUNDS later ones, LEASE ticks.
  *
- * Properties (asserts; numbers of design.md section 9): 2 every completed write is in the seal of a takeover that claims
- * to be without loss, and always with fence=stop; 10 nobody completes alone before all nodes refuse records; 1 the seal
- * is causal at every moment.
+ * Properties (asserts; numbers of design.md section 9): 2 every completed write is in the seal of a takeover that
+ * claims to be without loss, and always with fence=stop; 10 nobody completes alone before all nodes refuse
+ * records; 1 the seal is causal at every moment.
  */
 #ifndef WRITES
 #define WRITES 2

@@ -133,7 +133,8 @@ inline judge(n)
 #define CAN_MARK(g, n, t) (group[g].hold == 0 && !REFUSED(g, n, t)) /* a second marker waits for the end of a hold */
 
 #ifdef TERM_IGNORED
-#define LIFT_ORDERED(n, t) ((group[0].marked[1] | group[0].marked[2]) & (group[1].marked[1] | group[1].marked[2]) & BIT(n))
+#define ANY_TERM(g) (group[g].marked[1] | group[g].marked[2])
+#define LIFT_ORDERED(n, t) (ANY_TERM(0) & ANY_TERM(1) & BIT(n))
 #else
 #define LIFT_ORDERED(n, t) ALL_MARKED(n, t)
 #endif
@@ -261,7 +262,9 @@ inline capture(g, label)
 #ifdef ERA_OUTSIDE_LOCK
 byte early[2];
 #define CAPTURE(g, may) \
-  :: d_step { captures < WRITES && (may) && early[g] == 0 -> early[g] = group[g].era; printf("host %d: reads its era\n", g) } \
+  :: d_step { captures < WRITES && (may) && early[g] == 0 -> \
+       early[g] = group[g].era; \
+       printf("host %d: reads its era\n", g) } \
   :: d_step { captures < WRITES && (may) && early[g] -> capture(g, early[g]); early[g] = 0 }
 #else
 #define CAPTURE(g, may) :: d_step { captures < WRITES && (may) -> capture(g, group[g].era) }

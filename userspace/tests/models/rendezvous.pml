@@ -4,8 +4,8 @@
  * "Membership", section 6, "Takeover"; consistency.md G2 to G6, H1, L2; seeds/002, Figs. 3C and 3D: secondary
  * controllers rendezvous, the master releases, update in progress, complete, reset).
  *
- * Modelled: a registrar that grants epochs by compare-and-swap, and a second one to which it is moved although the first
- * still answers; masters whose term is the epoch they were granted and who ask every node first; the journal of a
+ * Modelled: a registrar that grants epochs by compare-and-swap, and a second one to which it is moved although the
+ * first still answers; masters whose term is the epoch they were granted and who ask every node first; the journal of a
  * node, its stored release, update in progress, the apply of an image of two halves through a volatile
  * cache, complete, reset; takeover with the lineage stored on all nodes before a host writes. Power cuts of any node at
  * any moment, in the middle of an apply too; a node is a master in volatile memory only.
@@ -74,14 +74,16 @@ inline grant(i, e)
 #else
 byte term[2]; /* the epoch in which this node is master, or 0; lost in a power cut, like ... */
 byte asked[2]; /* ... the nodes that have promised it to this master ... */
-byte least[2]; /* ... and what must be released at least: the highest that any of them has stored or completed */
+byte least[2]; /* ... with what must be released at least: the highest that any of them has stored or completed ... */
+byte begun;    /* ... and whether one of them has the lineage of a takeover (bit of the master) */
 
 inline grant(i, e)
 {
   granted[e] = granted[e] | BIT(i);
   term[i] = e;
   asked[i] = 0;
-  least[i] = 0
+  least[i] = 0;
+  begun = begun & ~BIT(i)
 }
 #endif
 
@@ -195,7 +197,8 @@ byte lineage;     /* nodes that have the entry of a takeover */
 byte writable;    /* nodes on which a host may write */
 
 /* Lost in a power cut. */
-byte progress[2]; /* 1 first half written, 2 second half, 3 flushed */
+byte unflushed[2]; /* 1 + the checkpoint to which what is not flushed falls back, or 0 */
+byte progress[2];  /* 1 first half written, 2 second half, 3 flushed */
 
 /* Orders, by epoch. */
 byte ordered[EPOCHS + 1]; /* release n */
@@ -219,12 +222,19 @@ byte promote[EPOCHS + 1]; /* 1 store the lineage, 2 hosts may write */
        discard(j, term[i]); \
        epoch[j] = term[i]; \
        least[i] = MAX(least[i], MAX(KNOWN_RELEASE(j), position[j])); \
+       begun = begun | (KNOWN_LINEAGE(j) << i); \
        printf("node %d: promises epoch %d; release %d, position %d\n", j, term[i], release[j], position[j]) }
 
 #ifdef RELEASE_FORGOTTEN
 #define KNOWN_RELEASE(j) 0
 #else
 #define KNOWN_RELEASE(j) release[j]
+#endif
+
+#ifdef LINEAGE_FORGOTTEN
+#define KNOWN_LINEAGE(j) 0
+#else
+#define KNOWN_LINEAGE(j) HAS(lineage, j)
 #endif
 
 inline discard(j, e)
@@ -243,11 +253,20 @@ inline discard(j, e)
 #else
 #define PROMISED(i) (asked[i] == ALL)
 #endif
-#define CAN_ORDER(i) (term[i] != 0 && PROMISED(i) && promote[term[i]] == 0)
+#ifdef TAKEOVER_MINIMUM
+#define AT_ONE(i) true
+#else
+#define AT_ONE(i) (position[0] == position[1] && position[0] >= least[i])
+#endif
 #define REACHABLE(n) (durable[0] >= (n) && durable[1] >= (n))
+#define CAN_ORDER(i) (term[i] != 0 && PROMISED(i) && promote[term[i]] == 0)
+/*
+ * What somebody has released comes first; a later one when all have completed that; none when a takeover has begun:
+ * that is finished.
+ */
 #define ORDER(i, n) \
-  :: atomic { CAN_ORDER(i) && ordered[term[i]] < n && n >= least[i] && REACHABLE(n) \
-              && position[0] >= ordered[term[i]] && position[1] >= ordered[term[i]] -> \
+  :: atomic { CAN_ORDER(i) && !HAS(begun, i) && ordered[term[i]] < n && REACHABLE(n) \
+              && (n == least[i] || (n > least[i] && position[0] == position[1] && position[0] >= least[i])) -> \
        act(i, term[i]); \
        if \
        :: n == least[i] -> printf("reached: a new master rolls forward\n") \
@@ -270,26 +289,23 @@ inline discard(j, e)
        printf("master %d: reset %d\n", i, n) }
 
 /* A takeover: all nodes at one checkpoint that no release is beyond, then the lineage on all, then hosts. */
-#ifdef TAKEOVER_MINIMUM
-#define AT_ONE(i) true
-#else
-#define AT_ONE(i) (position[0] == position[1] && position[0] >= least[i])
-#endif
 #ifdef WRITE_BEFORE_LINEAGE
 #define LINEAGE_STORED true
 #else
 #define LINEAGE_STORED (lineage == ALL)
 #endif
 #define TAKEOVER(i) \
-  :: d_step { CAN_ORDER(i) && AT_ONE(i) && ordered[term[i]] <= least[i] -> \
+  :: d_step { CAN_ORDER(i) && AT_ONE(i) -> \
        act(i, term[i]); \
        promote[term[i]] = 1; \
-       printf("master %d: takeover\n", i) } \
+       printf("master %d: takeover (begun by another: %d)\n", i, HAS(begun, i)) } \
   :: d_step { term[i] != 0 && PROMISED(i) && promote[term[i]] == 1 && LINEAGE_STORED -> \
        promote[term[i]] = 2; \
        printf("master %d: hosts may write\n", i) }
 
 /* -- a node ------------------------------------------------------------------------------------------------- */
+
+#define WHOLE(i) (first[i] == position[i] && second[i] == position[i])
 
 #ifdef OLD_EPOCH
 #define LISTENS(i, e) true
@@ -299,6 +315,7 @@ inline discard(j, e)
 #define OBEY(i, e) \
   :: d_step { LISTENS(i, e) && ordered[e] > position[i] && release[i] == 0 && !HAS(lineage, i) -> \
        release[i] = ordered[e]; \
+       FLAG_AT_ONCE(i); \
        printf("node %d: stores release %d\n", i, release[i]) } \
   :: d_step { LISTENS(i, e) && updating[i] != 0 && reset[e] == updating[i] && position[i] == updating[i] -> \
        updating[i] = 0; \
@@ -308,10 +325,15 @@ inline discard(j, e)
        printf("node %d: stores the lineage\n", i) } \
   :: atomic { LISTENS(i, e) && HAS(lineage, i) && promote[e] == 2 && !HAS(writable, i) && updating[i] == 0 -> \
        assert(lineage == ALL); /* 11 */ \
-       assert(first[i] == position[OTHER(i)] && second[i] == position[OTHER(i)] && release[OTHER(i)] == 0); /* 1 */ \
+       assert(WHOLE(0) && WHOLE(1) && position[0] == position[1] && (release[0] | release[1]) == 0); /* 1 */ \
        printf("reached: a host writes after a takeover\n"); \
        writable = writable | BIT(i) }
 
+#ifdef FLAG_EARLIER
+#define FLAG_AT_ONCE(i) updating[i] = release[i]
+#else
+#define FLAG_AT_ONCE(i) skip
+#endif
 #ifdef FLAG_AFTER_APPLY
 #define FLAGGED(i) true
 #else
@@ -331,7 +353,9 @@ inline complete(i)
   printf("node %d: complete %d\n", i, position[i])
 }
 
-#if defined(REPORT_BEFORE_DURABLE)
+#if defined(COMPLETE_BEFORE_FLUSH)
+#define CUT_MATTERS unflushed[i] != 0
+#elif defined(REPORT_BEFORE_DURABLE)
 #define CUT_MATTERS durable[i] > position[i]
 #elif defined(RELEASE_NOT_STORED)
 #define CUT_MATTERS release[i] != 0
@@ -342,16 +366,20 @@ inline complete(i)
 inline power_cut(i)
 {
   if
-  :: progress[i] == 1 || progress[i] == 2 ->
-     printf("reached: power cut in the middle of an apply\n");
+  :: unflushed[i] != 0 ->
      if
-     :: first[i] = position[i]
+     :: release[i] != 0 -> printf("reached: power cut in the middle of an apply\n")
+     :: else
+     fi;
+     if
+     :: first[i] = unflushed[i] - 1
      :: true
      fi;
      if
-     :: second[i] = position[i]
+     :: second[i] = unflushed[i] - 1
      :: true
-     fi
+     fi;
+     unflushed[i] = 0
   :: else
   fi;
 #ifdef REPORT_BEFORE_DURABLE
@@ -363,6 +391,7 @@ inline power_cut(i)
   term[i] = 0;
   asked[i] = 0;
   least[i] = 0;
+  begun = begun & ~BIT(i);
 #ifndef REDO_FROM_MIDDLE
   progress[i] = 0;
 #endif
@@ -391,10 +420,11 @@ end:
        printf("node %d: update in progress\n", i) }
   :: d_step { release[i] != 0 && FLAGGED(i) && progress[i] == 0 ->
        first[i] = release[i];
+       unflushed[i] = position[i] + 1;
        progress[i] = 1;
        printf("node %d: first half\n", i) }
   :: d_step { progress[i] == 1 -> second[i] = release[i]; progress[i] = 2; printf("node %d: second half\n", i) }
-  :: d_step { progress[i] == 2 -> progress[i] = 3; printf("node %d: flush\n", i) }
+  :: d_step { progress[i] == 2 -> progress[i] = 3; unflushed[i] = 0; printf("node %d: flush\n", i) }
   :: d_step { progress[i] == FLUSHED -> complete(i) }
   :: atomic { term[i] != 0 || progress[i] != 0 || CUT_MATTERS -> power_cut(i) }
   BEGIN_AGAIN(i, 1)
@@ -412,9 +442,8 @@ end:
 
 /* -- at every moment ---------------------------------------------------------------------------------------- */
 
-#define WHOLE(i) (first[i] == position[i] && second[i] == position[i])
-#define VISIBLE(i) (updating[i] == 0 && release[i] == 0)
-#define CAN_REACH(i, n) (position[i] >= (n) || durable[i] >= (n))
+#define VISIBLE(i) (updating[i] == 0)
+#define CAN_REACH(i, n) (position[i] >= (n) || (durable[i] >= (n) && !HAS(lineage, i)))
 
 #define ALWAYS \
   (CAN_REACH(0, release[1]) && CAN_REACH(1, release[0]) && CAN_REACH(0, position[1]) && CAN_REACH(1, position[0]) \
