@@ -270,6 +270,14 @@ KT_TEST_FAULTS(failed_ioctls_of_a_primary_do_no_harm) {
              [&] { proof.agent().sync(DMRC_SYNC_OFF, DMRC_FENCE_GO, 0); });
   dmrc_checkpoint checkpoint{};
   fail_ioctl(proof, "CHECKPOINT", 2, DMRC_IOC_CHECKPOINT, checkpoint);
+  checkpoint.max_hold_us = 1000; // nobody lifts: its cap ends it
+  fail_ioctl(proof, "CHECKPOINT with a hold", 2, DMRC_IOC_CHECKPOINT, checkpoint, [&] {
+    await(5, "the end of the hold", [&] { return !(proof.agent().state().state & DMRC_STATE_HOLDING); });
+  });
+  dmrc_throttle throttle{};
+  fail_ioctl(proof, "THROTTLE", 1, DMRC_IOC_THROTTLE, throttle);
+  uint32_t protect = 0;
+  fail_ioctl(proof, "PROTECT", 1, DMRC_IOC_PROTECT, protect);
   dmrc_copy copy{};
   copy.sectors = 128;
   copy.tag = 1;

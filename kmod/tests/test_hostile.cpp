@@ -215,7 +215,7 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
       for (auto& e : extents)
         e = {sector(), number(), pick({0, DMRC_ERA(0, 3), DMRC_ERA_OPEN, random()})};
       dmrc_state s = agent.state();
-      switch (random() % 13) {
+      switch (random() % 15) {
       case 0: {
         dmrc_start start{pick({1, random(), 1ULL << 32}), 0, {pick({0, 0, 1}), 0}};
         agent.free_to(s.reserved);
@@ -239,7 +239,7 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
       case 4: {
         dmrc_checkpoint c{};
         c.n = pick({0, 0, DMRC_ERA_N(s.era) + random() % 3, DMRC_ERA_N(s.era) - 1, DMRC_ERA_N_MAX, ~0ULL});
-        c.max_hold_us = pick({0, 0, 0, 1});
+        c.max_hold_us = pick({0, 0, 0, 0, 1, 1000, 5000, 10000001, ~0ULL});
         c.zero[random() % 3] = pick({0, 0, 1});
         call(DMRC_IOC_CHECKPOINT, &c);
         break;
@@ -285,10 +285,21 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
         call(DMRC_IOC_VOLUME, &v);
         break;
       }
+      case 12: {
+        uint64_t n = pick({0, DMRC_ERA_N(s.era) - 1, DMRC_ERA_N(s.era) - 1, DMRC_ERA_N(s.era), ~0ULL});
+        call(DMRC_IOC_LIFT, &n);
+        break;
+      }
+      case 13: {
+        dmrc_throttle t{static_cast<uint32_t>(pick({0, 1, 200, 300001, ~0U})), static_cast<uint32_t>(pick({0, 0, 1}))};
+        call(DMRC_IOC_THROTTLE, &t);
+        break;
+      }
       default: {
+        // not PROTECT with 1: that writes fail is what it is for
         uint8_t page[4096] = {};
         unsigned long some = random();
-        call(random() % 3 ? DMRC_IOC_LIFT : _IOC(some & 3, DMRC_IOC_MAGIC, some >> 8 & 31, some >> 16 & 255), page);
+        call(random() % 3 ? DMRC_IOC_PROTECT : _IOC(some & 3, DMRC_IOC_MAGIC, some >> 8 & 31, some >> 16 & 255), page);
       }
       }
       agent.next();
@@ -299,7 +310,7 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
       slowest = std::max(slowest, w->stop());
   }
   for (unsigned long command : {DMRC_IOC_START, DMRC_IOC_ACK, DMRC_IOC_SYNC, DMRC_IOC_CHECKPOINT, DMRC_IOC_COPY,
-                                DMRC_IOC_PUT, DMRC_IOC_DIRTY, DMRC_IOC_VOLUME})
+                                DMRC_IOC_PUT, DMRC_IOC_DIRTY, DMRC_IOC_VOLUME, DMRC_IOC_LIFT, DMRC_IOC_THROTTLE})
     check(done[_IOC_NR(command)] > 0, "ioctl " + std::to_string(_IOC_NR(command)) + " was never well formed");
   check(writers[0]->rounds() + writers[1]->rounds() > 200, "too few writes");
   check(slowest < 2.5, "a write waited " + std::to_string(slowest) + " s");
