@@ -119,12 +119,16 @@ void Cluster::check_takeover_image(const Host& at) {
   }
   check_shown(at, "takeover");
   const GhostStream& stream = *ghost_.stream(at.shown->stream);
-  if (const Promise* promise = ghost_.promised(at.number()))
-    if (promise->stream_order > stream.order ||
-        (promise->stream_order == stream.order && promise->seq > at.shown->seq))
+  if (const Promise* promise = ghost_.promised(at.number())) {
+    // A stream of a lower generation is on a branch that a takeover by command gave up, also when it began
+    // later: its primary had not heard of the takeover yet.
+    const std::pair promised{ghost_.stream(promise->stream)->generation, promise->stream_order};
+    const std::pair shown{stream.generation, stream.order};
+    if (promised > shown || (promised == shown && promise->seq > at.shown->seq))
       throw Violation("2", of(promise->stream, promise->seq) + " was acknowledged while " + at.name() +
                                " was current, its takeover image ends with " +
                                of(at.shown->stream, at.shown->seq));
+  }
   const auto& lineage = at.journal().state().position.lineage;
   check_claim(at, lineage.back().base, {lineage.begin(), lineage.end() - 1}, "the base of the takeover");
   counters_.add("takeover images");

@@ -3,10 +3,11 @@
 
 namespace rc::sim {
 
-void Ghost::begin_stream(StreamId id, int host, std::uint64_t lineage_id, const Image& base) {
+void Ghost::begin_stream(StreamId id, int host, std::uint64_t generation, std::uint64_t lineage_id,
+                         const Image& base) {
   if (!by_id_.emplace(id.value, streams_.size()).second)
     throw Violation("8", "a stream id was used twice");
-  streams_.push_back({id, streams_.size(), host, lineage_id, {base}});
+  streams_.push_back({id, streams_.size(), host, generation, lineage_id, {base}});
 }
 
 void Ghost::captured(StreamId id, const format::Record& record, const Image& image) {

@@ -19,6 +19,7 @@ struct GhostStream {
   StreamId id{};
   std::size_t order = 0; // of all streams of the history: 0, 1, 2...
   int host = 0;
+  std::uint64_t generation = 0;
   std::uint64_t lineage_id = 0; // entry that its eras belong to
   std::vector<Image> images;    // [seq]: after the record; [0]: what the source held when it began
 };
@@ -54,7 +55,8 @@ public:
   }
   const Payload& payload(std::uint32_t name) const { return payloads_.at(name - 1); }
 
-  void begin_stream(StreamId id, int host, std::uint64_t lineage_id, const Image& base);
+  void begin_stream(StreamId id, int host, std::uint64_t generation, std::uint64_t lineage_id,
+                    const Image& base);
   // `image`: what the volumes hold with this record and all before it.
   void captured(StreamId id, const format::Record& record, const Image& image);
   const GhostStream* stream(StreamId id) const;

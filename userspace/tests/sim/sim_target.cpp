@@ -295,7 +295,7 @@ std::string SimTarget::start_stream(StreamId id) {
     waiting.emplace(~Seq{0}, write);
   waiting_.swap(waiting);
   capturing_ = true;
-  environment_.ghost().begin_stream(id, environment_.host(), lineage_id_, logical_);
+  environment_.ghost().begin_stream(id, environment_.host(), generation_, lineage_id_, logical_);
   return {};
 }
 
