@@ -72,6 +72,9 @@ void Source::Parts::control_spill() {
              life == Life::Running) {
     begin_spill();
   }
+  // A throttled ring is full when its link goes down. Writes wait until the spill has made room, which is
+  // soon.
+  const bool has_time = config.throttle && spill.active;
   const auto part = [](std::uint64_t used_part, std::uint64_t whole) {
     return whole == 0 ? 0.0 : static_cast<double>(used_part) / static_cast<double>(whole);
   };
@@ -81,8 +84,9 @@ void Source::Parts::control_spill() {
       spill.first <= slow->durable + 1 && slow->durable < spill.durable) {
     suspend(*slow, PairState::Suspended, journal_full, larger_journal);
     spill.space.used_bytes = spill.space.used_slots = 0; // the next report counts
-  } else if (!waits && life == Life::Running && used > (settling ? suspend_settling : suspend_above) &&
-             slow && slow->durable <= ring.freed() && ring.written() > ring.freed()) {
+  } else if (!waits && !has_time && life == Life::Running &&
+             used > (settling ? suspend_settling : suspend_above) && slow && slow->durable <= ring.freed() &&
+             ring.written() > ring.freed()) {
     suspend(*slow, PairState::Suspended,
             spill.active ? "overflow: the journal takes what is spilled more slowly than hosts write"
                          : "overflow: the link lags more than the ring holds and nothing can be spilled",

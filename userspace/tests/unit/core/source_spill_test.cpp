@@ -125,6 +125,22 @@ TEST(Spill, NotForALinkThatIsUpWhenTheApplicationWaits) {
   }
 }
 
+// The ring of a throttled group is full when its link goes down: it gets the time to spill.
+TEST(Spill, AFullRingIsNoReasonToSuspendWhenTheApplicationWaits) {
+  SpillingPrimary primary(true);
+  primary.step(LinkUp{0}, 30);
+  primary.say(primary.hello(primary.synced), 30);
+  primary.say(primary.marks(primary.synced), 30);
+  EXPECT_EQ(of<SpillRecords>(primary.write_more(245)).size(), 0U);
+  const auto spilled = of<SpillRecords>(primary.step(LinkDown{0, "cut"}, 4000));
+  ASSERT_EQ(spilled.size(), 1U);
+  EXPECT_EQ(spilled[0].last, primary.read);
+  EXPECT_NE(primary.source->status(at_ms(4000)).links[0].state, PairState::Suspended);
+  const Actions freed = primary.spilled(primary.read);
+  ASSERT_EQ(of<FreeRing>(freed).size(), 1U);
+  EXPECT_EQ(of<FreeRing>(freed)[0].freed, primary.read);
+}
+
 TEST(Spill, ForALinkThatIsDownAlsoWhenTheApplicationWaits) {
   SpillingPrimary primary(true);
   EXPECT_EQ(of<SpillRecords>(primary.write_more(enough_to_spill)).size(), 1U);
