@@ -67,7 +67,9 @@ bool SourceRuntime::execute(source::AttachRing&) {
   }
   const bool waits = row_.on_full == control::OnFull::Throttle;
   if (Status set = ring_->throttle(waits ? throttle_most_ms : 0); !set)
-    log::warning("group " + row_.name + ": " + set.error().text());
+    services_.context.events.add(control::Severity::Warning, control::EventKind::Change, "group " + row_.name,
+                                 row_.name, "the kernel target doesn't take on_full: " + set.error().text(),
+                                 "load the module of this version: until then a full ring ends the stream");
   ring_watch_ = std::move(*watch);
   cache_.clear();
   next_read_ = ring_->stream().value ? ring_->first_unread() : 0;
