@@ -78,6 +78,9 @@ private:
   bool execute(core::source::CopyRegion& action);
   bool execute(core::source::PutEndOfCopying& action);
   bool execute(core::source::StaleGeneration& action);
+  bool execute(core::source::TellCopyset&) {
+    return true;
+  } // the agent's groups are on their own: none is told
   bool execute(core::source::Note& action);
   void send_from_spill(const core::source::SendRecords& action);
   // Steps from inside an action go through the loop: the core is never entered twice.

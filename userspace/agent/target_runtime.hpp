@@ -66,6 +66,9 @@ private:
   bool execute(core::target::CloseLink& action);
   bool execute(core::target::BecomePrimary& action);
   bool execute(core::target::TakeoverRefused& action);
+  bool execute(core::target::TellCopyset&) {
+    return true;
+  } // the agent's groups are on their own: none is told
   bool execute(core::target::Note& action);
 
   RuntimeServices services_;

@@ -5,6 +5,7 @@
 #include "core/journal_index.hpp"
 
 #include "base/assert.hpp"
+#include "core/mutation.hpp"
 
 #include <algorithm>
 
@@ -64,7 +65,7 @@ void JournalIndex::recovered(StreamId stream, Seq first, Seq last, std::span<con
 void JournalIndex::add_mark(const format::Record& record) {
   JournalSegment& segment = segments_.back();
   marks_.push_back({format::type_of(record), segment.stream, record.seq, format::era_of(record),
-                    record.time_ns, record.tag});
+                    record.time_ns, record.tag, Epoch{record.type == DMRC_MARKER ? record.sector : 0}});
   if (record.type == DMRC_SEAL || record.type == DMRC_LOSS)
     segment.ended = true;
 }
@@ -124,20 +125,52 @@ ExtentSet JournalIndex::copied(Seq through) const {
   return set;
 }
 
-std::optional<JournalIndex::Checkpoint> JournalIndex::last_valid(Seq after, Seq through) const {
+// Newest first, until the visitor returns false.
+template <typename Visit> void JournalIndex::visit_valid(Seq after, Seq through, Visit&& visit) const {
   if (segments_.empty())
-    return std::nullopt;
+    return;
   const JournalSegment& segment = segments_.back();
   const JournalMark* held = nullptr;
   for (auto mark = marks_.rbegin(); mark != marks_.rend(); ++mark) {
     if (mark->stream != segment.stream || mark->seq < segment.first || mark->seq <= after)
-      break;
-    if (mark->type == format::RecordType::Held && mark->seq <= through)
+      return;
+    const bool valid = mark->type == format::RecordType::Held ||
+                       (mark->type == format::RecordType::Void && mutated(Mutation::VoidUsed));
+    if (valid && mark->seq <= through)
       held = &*mark;
-    else if (mark->type == format::RecordType::Marker && held && held->era == mark->era)
-      return Checkpoint{mark->era, mark->stream, mark->seq, held->seq, mark->time_ns};
+    else if (mark->type == format::RecordType::Marker && held && held->era == mark->era &&
+             !visit(Checkpoint{mark->era, mark->stream, mark->seq, held->seq, mark->time_ns, mark->epoch}))
+      return;
   }
-  return std::nullopt;
+}
+
+std::optional<JournalIndex::Checkpoint> JournalIndex::last_valid(Seq after, Seq through) const {
+  std::optional<Checkpoint> newest;
+  visit_valid(after, through, [&](const Checkpoint& checkpoint) {
+    newest = checkpoint;
+    return false;
+  });
+  return newest;
+}
+
+std::vector<JournalIndex::Checkpoint> JournalIndex::valid(Seq after, Seq through) const {
+  std::vector<Checkpoint> all;
+  visit_valid(after, through, [&](const Checkpoint& checkpoint) {
+    all.push_back(checkpoint);
+    return true;
+  });
+  std::reverse(all.begin(), all.end());
+  return all;
+}
+
+std::optional<JournalIndex::Checkpoint> JournalIndex::find(Era era, Seq after, Seq through) const {
+  std::optional<Checkpoint> found;
+  visit_valid(after, through, [&](const Checkpoint& checkpoint) {
+    if (checkpoint.era == era)
+      found = checkpoint;
+    return checkpoint.era > era;
+  });
+  return found;
 }
 
 Seq JournalIndex::end_of_copying(std::uint32_t tag, Seq through) const {

@@ -26,6 +26,7 @@ struct JournalMark { // a record that decides something
   Era era{};
   std::uint64_t time_ns = 0;
   std::uint32_t tag = 0;
+  Epoch epoch{}; // of a marker
 };
 
 struct JournalSegment {
@@ -66,9 +67,13 @@ public:
     Seq marker = 0;
     Seq held = 0;
     std::uint64_t time_ns = 0;
+    Epoch epoch{};
   };
   // The newest one with marker > after and held <= through.
   std::optional<Checkpoint> last_valid(Seq after, Seq through) const;
+  // All of them, ascending; and the one that is named `era`.
+  std::vector<Checkpoint> valid(Seq after, Seq through) const;
+  std::optional<Checkpoint> find(Era era, Seq after, Seq through) const;
   // Last end of copying with the link's bit in the last segment, 0 without.
   Seq end_of_copying(std::uint32_t tag, Seq through) const;
 
@@ -77,6 +82,7 @@ private:
     Seq last = 0; // highest seq that is part of it
     format::Extent extent;
   };
+  template <typename Visit> void visit_valid(Seq after, Seq through, Visit&& visit) const;
   void add_mark(const format::Record& record);
   void add_copy(Seq seq, const format::Extent& extent);
 

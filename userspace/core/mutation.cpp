@@ -34,6 +34,15 @@ constexpr Name names[] = {
     {Mutation::LossDropped, "loss_dropped"},
     {Mutation::ReportBeforeDurable, "report_before_durable"},
     {Mutation::ReleaseNotStored, "release_not_stored"},
+    {Mutation::NoHold, "no_hold"},
+    {Mutation::LiftBeforeAllMarked, "lift_before_all_marked"},
+    {Mutation::VoidUsed, "void_used"},
+    {Mutation::VerdictInImage, "verdict_in_image"},
+    {Mutation::ReleaseForOneMember, "release_for_one_member"},
+    {Mutation::FlagResetPerNode, "flag_reset_per_node"},
+    {Mutation::DiscardBeforeAsking, "discard_before_asking"},
+    {Mutation::TakeoverTakesMinimum, "takeover_takes_minimum"},
+    {Mutation::WriteBeforeLineage, "write_before_lineage"},
     {Mutation::NoGate, "no_gate"},
 };
 } // namespace

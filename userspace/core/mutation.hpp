@@ -32,6 +32,16 @@ enum class Mutation {
   LossDropped,               // a loss record does not end the stream
   ReportBeforeDurable,       // durable is reported when records are received
   ReleaseNotStored,          // the release is applied without having been stored
+  // Of copysets of several groups.
+  NoHold,               // marker and verdict in one step: the groups are cut one after the other
+  LiftBeforeAllMarked,  // a member's hold is lifted when it has marked itself
+  VoidUsed,             // a checkpoint whose hold ended by itself counts
+  VerdictInImage,       // the image goes through the verdict, not the marker
+  ReleaseForOneMember,  // a checkpoint is released that not all copies have
+  FlagResetPerNode,     // update in progress is reset when the own apply is complete
+  DiscardBeforeAsking,  // a resync drops what the other copies may have released
+  TakeoverTakesMinimum, // a takeover doesn't roll forward to what one copy has released
+  WriteBeforeLineage,   // a host may write when its own node has stored the takeover
   NoGate, // other links get records before the current site has acknowledged them (harmless: control)
 };
 

@@ -88,6 +88,13 @@ void Source::Parts::dispatch(const Event& event) {
                 close(link, "the volumes of the group changed");
               }
           },
+          [&](const TableChanged& e) {
+            state.table = e.table;
+            state.epoch = e.table.epoch;
+            store();
+            out.push_back(TellCopyset{copyset::TableStored{e.table.epoch}});
+          },
+          [&](const PromoteOrdered& e) { on_promote(e); },
           [&](const Tick&) {
             if (retry_ns != 0 && now.boot_ns >= retry_ns) {
               retry_ns = 0;
@@ -102,6 +109,7 @@ void Source::Parts::dispatch(const Event& event) {
       },
       event);
   settle();
+  tell_copyset();
 }
 
 void Source::Parts::settle() {

@@ -25,6 +25,7 @@ struct SourceConfig {
   std::uint64_t checkpoint_interval_ms = 1000;
   Fence fence = Fence::Go;
   bool throttle = false; // a full ring lets the application wait while the slowest link is up (on_full)
+  bool copyset = false;  // of several groups: a Copyset makes the checkpoints and promotes
   std::uint64_t drain_ms = 5000; // after an overflow: how long links may still fetch the old stream
   std::vector<LinkConfig> links;
 };

@@ -8,8 +8,8 @@
 // comes (the process died) is never assumed to have happened.
 #pragma once
 
+#include "core/copyset_events.hpp"
 #include "core/journal_change.hpp"
-#include "core/now.hpp"
 #include "format/group_state.hpp"
 #include "format/messages.hpp"
 
@@ -190,13 +190,22 @@ struct VolumesChanged {   // by number, 0: none; a volume that the peers' images
   std::vector<std::uint64_t> volume_sectors;
 };
 
+// Of a group that belongs to a copyset of several: the copyset's actions (copyset_events.hpp).
+struct TableChanged { // StoreTable
+  format::CopysetTable table;
+};
+struct PromoteOrdered { // OrderPromote: all seats of the site have stored the lineage entry
+  std::uint64_t id = 0; // of the entry
+};
+
 struct Tick {}; // at least every 50 ms
 
 using Event =
     std::variant<Started, VolumesLoaded, RingAttached, StreamStarted, RecordsCommitted, RingProgress,
                  CheckpointPut, SyncSwitched, Reckoned, CopyRefused, EndOfCopyingRefused, SpillDurable,
                  SpillFailed, SentFromSpill, LinkUp, LinkDown, MessageArrived, LinkAdded, LinkRemoved,
-                 SuspendRequested, ResumeRequested, ResyncRequested, ForceConfirmed, VolumesChanged, Tick>;
+                 SuspendRequested, ResumeRequested, ResyncRequested, ForceConfirmed, VolumesChanged,
+                 TableChanged, PromoteOrdered, Tick>;
 
 // ---------------------------------------------------------------------------------------------------------
 // Actions
@@ -315,6 +324,11 @@ struct StaleGeneration {
   std::string reason;
 };
 
+// For the copyset, behind what they speak of.
+struct TellCopyset {
+  std::variant<copyset::SourceFacts, copyset::TableStored> what;
+};
+
 // A line for the event log; level as in base/log.hpp (3 error, 4 warning, 5 notice, 6 info).
 struct Note {
   int level = 6;
@@ -323,7 +337,7 @@ struct Note {
 
 using Action = std::variant<StoreState, LoadVolumes, AttachRing, StartStream, FreeRing, AckRing, SetSync,
                             PutCheckpoint, SendRecords, SendMessage, CloseLink, SpillRecords, TrimSpill,
-                            ReckonDirty, CopyRegion, PutEndOfCopying, StaleGeneration, Note>;
+                            ReckonDirty, CopyRegion, PutEndOfCopying, StaleGeneration, TellCopyset, Note>;
 using Actions = std::vector<Action>;
 
 } // namespace source

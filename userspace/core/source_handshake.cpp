@@ -68,7 +68,7 @@ void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
   }
   if (link.config.mode == LinkMode::Sync && (!hello.current || hello.closed))
     copy_is_not_current();
-  if (life == Life::Unconfirmed && vouched_for())
+  if (life == Life::Unconfirmed && !state.takeover && vouched_for())
     confirm("the copies that answer know no newer generation");
   if (!all_found_is_read())
     return; // answered then

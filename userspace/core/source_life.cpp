@@ -26,8 +26,35 @@ void Source::Parts::started(const Started& event) {
     const std::uint64_t lease = lease_for(link->config.ack_timeout_ms);
     load_after_ns = now.boot_ns + lease + margin_for(lease);
   }
+  if (state.takeover) {
+    life_reason = "the takeover of the site is not complete: not all of its copies have stored it";
+    life_next = "start the agents of all nodes of the site; it goes on by itself";
+    return;
+  }
   if (links.empty())
     confirm("no other site has the group");
+}
+
+// A takeover of several nodes: no host writes before all of them have stored its lineage entry.
+void Source::Parts::on_promote(const PromoteOrdered& event) {
+  if (life != Life::Unconfirmed || !state.takeover || state.takeover->id != event.id)
+    return;
+  confirm("all copies of the site have stored the takeover");
+}
+
+void Source::Parts::tell_copyset() {
+  if (!config.copyset)
+    return;
+  copyset::SourceFacts facts;
+  facts.running = life == Life::Running;
+  facts.era = era;
+  facts.awaiting = state.takeover.has_value();
+  if (!state.position.lineage.empty())
+    facts.entry = state.position.lineage.back();
+  if (told == facts)
+    return;
+  told = facts;
+  out.push_back(TellCopyset{facts});
 }
 
 // A primary's image holds every volume: should this node become a copy, only what differs is copied.
@@ -48,6 +75,7 @@ void Source::Parts::confirm(const std::string& by) {
   life_reason = "the volumes are being loaded";
   life_next = "wait";
   state.confirmed = true;
+  state.takeover.reset();
   store();
   if (now.boot_ns < load_after_ns) {
     life_reason = "a current copy may not know of this start: its lease is waited for";

@@ -181,6 +181,7 @@ struct Source::Parts {
   Seq last_write = 0; // last record that changes a volume for a host
   std::uint64_t overflows = 0;
   bool throttled = false;
+  std::optional<copyset::SourceFacts> told; // to the copyset
 
   Now now{};
   source::Actions out;
@@ -201,6 +202,8 @@ struct Source::Parts {
   void hold_all_volumes();
   void confirm(const std::string& by);
   void load_volumes();
+  void on_promote(const source::PromoteOrdered& event);
+  void tell_copyset();
   void copy_is_not_current(); // said by itself: a start need not wait for its lease
   void on_loaded(const source::VolumesLoaded& event);
   void on_attached(const source::RingAttached& event);

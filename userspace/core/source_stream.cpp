@@ -126,7 +126,7 @@ void Source::Parts::want_checkpoint() {
 }
 
 void Source::Parts::tick_checkpoint() {
-  if (life != Life::Running || links.empty() || checkpoint_asked)
+  if (life != Life::Running || links.empty() || checkpoint_asked || config.copyset)
     return;
   if (!checkpoint_wanted && now.boot_ns < next_checkpoint_ns)
     return;

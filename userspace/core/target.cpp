@@ -109,6 +109,14 @@ void Target::Parts::dispatch(const Event& event) {
                    if (e.lease_ns == 0 && is_current())
                      close_stream("the pair is no longer sync");
                  },
+                 [&](const ReleaseOrdered& e) { on_release(e); },
+                 [&](const ResetOrdered& e) { on_reset(e); },
+                 [&](const DiscardGranted& e) { on_discard(e); },
+                 [&](const CloseOrdered& e) { on_close(e); },
+                 [&](const GiveUpOrdered& e) { on_give_up(e); },
+                 [&](const LineageOrdered& e) { on_lineage(e); },
+                 [&](const PromoteOrdered& e) { on_promote(e); },
+                 [&](const TableChanged& e) { on_table(e); },
                  [&](const Tick&) {
                    if (applying && !applying->asked && now.boot_ns >= applying->retry_ns)
                      ask_apply(true);
@@ -119,6 +127,7 @@ void Target::Parts::dispatch(const Event& event) {
              },
              event);
   advance();
+  tell_copyset();
 }
 
 void Target::Parts::started() {
@@ -131,7 +140,7 @@ void Target::Parts::started() {
   } else if (state.draft && state.draft->in_place) {
     redo_next = true;
     out.push_back(SetUpdateInProgress{true, state.draft->agreed});
-  } else {
+  } else if (!config.copyset) {
     out.push_back(SetUpdateInProgress{false, Era{}}); // its clearing may have been interrupted
   }
 }
@@ -139,12 +148,18 @@ void Target::Parts::started() {
 void Target::Parts::advance() {
   if (applying || journal_failed || state.role == format::Role::Primary)
     return;
-  if (state.takeover)
+  if (config.copyset) {
+    if (talk == Talk::Ending && may_discard)
+      advance_ending();
+    else if (!state.takeover && talk != Talk::Ending)
+      apply_piece();
+  } else if (state.takeover) {
     advance_takeover();
-  else if (talk == Talk::Ending)
+  } else if (talk == Talk::Ending) {
     advance_ending();
-  else if (!release_newest())
+  } else if (!release_newest()) {
     apply_piece();
+  }
 }
 
 void Target::Parts::note(int level, std::string text) { out.push_back(Note{level, std::move(text)}); }

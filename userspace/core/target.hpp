@@ -27,6 +27,8 @@ struct TargetConfig {
   std::uint64_t lease_ns = 0;                // sync: lease_for(ack_timeout_ms); 0: async
   bool in_place_allowed =
       false; // told otherwise: a delta that can't fit may be applied in place (no promotion until done)
+  bool copyset = false; // of several groups: a Copyset says what is released, when update in progress is
+                        // reset, and leads a takeover
 };
 
 struct RecoveredJournal {

@@ -3,6 +3,7 @@
 // Source: in order, StoreState is a barrier (see source_events.hpp).
 #pragma once
 
+#include "core/copyset_events.hpp"
 #include "core/journal_change.hpp"
 #include "core/journal_index.hpp"
 #include "core/now.hpp"
@@ -80,11 +81,40 @@ struct ModeChanged {
   std::uint64_t lease_ns = 0; // 0: async
 };
 
+// Of a group that belongs to a copyset of several: the copyset's actions (copyset_events.hpp). Repeated or
+// late ones do nothing.
+struct ReleaseOrdered {
+  Era n{};
+};
+struct ResetOrdered {
+  Era n{};
+};
+struct DiscardGranted { // OrderDiscard: no checkpoint above n was released from what this copy has reported
+  Era n{};
+};
+struct CloseOrdered {
+  format::LineageEntry entry;
+};
+struct GiveUpOrdered {
+  std::uint64_t id = 0;
+};
+struct LineageOrdered {
+  format::LineageEntry entry;
+};
+struct PromoteOrdered {
+  std::uint64_t id = 0;
+};
+struct TableChanged {
+  format::CopysetTable table;
+};
+
 struct Tick {}; // at least every 50 ms while a sync lease stands, else every second
 
-using Event = std::variant<Started, LinkUp, LinkDown, MessageArrived, RecordsArrived, DamagedFrame,
-                           JournalDurable, JournalTrimmed, JournalFailed, Applied, ApplyFailed, OwnDirty,
-                           TakeoverRequested, VolumesChanged, ModeChanged, Tick>;
+using Event =
+    std::variant<Started, LinkUp, LinkDown, MessageArrived, RecordsArrived, DamagedFrame, JournalDurable,
+                 JournalTrimmed, JournalFailed, Applied, ApplyFailed, OwnDirty, TakeoverRequested,
+                 VolumesChanged, ModeChanged, ReleaseOrdered, ResetOrdered, DiscardGranted, CloseOrdered,
+                 GiveUpOrdered, LineageOrdered, PromoteOrdered, TableChanged, Tick>;
 
 // ---------------------------------------------------------------------------------------------------------
 // Actions
@@ -146,13 +176,18 @@ struct TakeoverRefused {
   std::string next_action;
 };
 
+// For the copyset, behind what they speak of.
+struct TellCopyset {
+  std::variant<copyset::CopyFacts, copyset::TableStored> what;
+};
+
 struct Note {
   int level = 6;
   std::string text;
 };
 
 using Action = std::variant<StoreState, AppendJournal, SetUpdateInProgress, ApplyRecords, ReckonOwnDirty,
-                            SendMessage, CloseLink, BecomePrimary, TakeoverRefused, Note>;
+                            SendMessage, CloseLink, BecomePrimary, TakeoverRefused, TellCopyset, Note>;
 using Actions = std::vector<Action>;
 
 } // namespace target

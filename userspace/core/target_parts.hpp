@@ -64,6 +64,16 @@ struct Target::Parts {
   std::uint64_t last_piece_ns = 0;
   std::uint64_t last_watermarks_ns = 0;
   bool became_primary = false;
+  bool may_discard = false; // of the stream that is being ended, given by the copyset
+  std::optional<copyset::CopyFacts> told;
+  struct Releasable { // what copy_facts() found last, and of which journal
+    StreamId stream{};
+    Seq after = 0;
+    Seq newest = 0; // `held` of the newest one
+    Seq oldest = 0; // mark
+    std::vector<format::HeldRange> held;
+  };
+  mutable Releasable releasable;
 
   std::uint64_t received_bytes = 0;
   std::uint64_t applied_bytes = 0;
@@ -101,6 +111,7 @@ struct Target::Parts {
   bool release_newest(); // true: begun
   void start_release(format::Release release);
   bool apply_piece();
+  bool half_full() const;
   void on_applied(const target::Applied& event);
   void complete_release(const format::Release& release);
   void complete_piece(const format::Release& piece);
@@ -130,9 +141,24 @@ struct Target::Parts {
   void tick_lease();
   bool is_current() const;
 
+  // target_copyset.cpp
+  void on_release(const target::ReleaseOrdered& event);
+  void on_reset(const target::ResetOrdered& event);
+  void on_discard(const target::DiscardGranted& event);
+  void on_close(const target::CloseOrdered& event);
+  void on_give_up(const target::GiveUpOrdered& event);
+  void on_lineage(const target::LineageOrdered& event);
+  void on_promote(const target::PromoteOrdered& event);
+  void on_table(const target::TableChanged& event);
+  void tell_copyset();
+  copyset::CopyFacts copy_facts() const;
+  const std::vector<format::HeldRange>& releasable_ranges() const;
+  Seq releasable_after() const;
+
   // target_takeover.cpp
   void on_takeover(const target::TakeoverRequested& event);
   void advance_takeover();
+  void become_primary(const format::LineageEntry& entry);
 
   TargetStatus status() const;
   void check_invariants() const;

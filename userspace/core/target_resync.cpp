@@ -19,12 +19,13 @@ void Target::Parts::on_resync(const format::ResyncMessage& message) {
                   "the source was taken out of the copyset: ask its registrar");
   state.epoch = message.epoch;
   ending_lineage = message.source_lineage;
+  may_discard = mutated(Mutation::DiscardBeforeAsking);
   talk = Talk::Ending;
 }
 
 // Called after each event until the old stream is ended: each part waits for its durable or Applied.
 void Target::Parts::advance_ending() {
-  if (durable < received || release_newest() || seal())
+  if (durable < received || (!config.copyset && (release_newest() || seal())))
     return;
   const Agreement agreement = agree({ending_lineage, Era::open()}, state.position);
   ending_agreed = agreement.agreed;

@@ -49,15 +49,8 @@ void Target::Parts::advance_takeover() {
     return;
   format::LineageEntry entry = *state.takeover;
   entry.base = state.position.applied; // the last whole checkpoint in the image, also if the seal holds more
-  state.position.lineage.push_back(entry);
-  state.position.applied = Era::open();
-  state.role = format::Role::Primary;
+  become_primary(entry);
   state.takeover.reset();
-  state.draft.reset();
-  state.source_lineage.clear();
-  state.current = {};
-  state.closed = {};
-  state.closed_at = 0;
   state.confirmed = true; // by the command that decided the takeover
   JournalChange change;
   change.empty = true;
@@ -67,6 +60,17 @@ void Target::Parts::advance_takeover() {
   note(5, "takeover complete: generation " + std::to_string(entry.generation) + ", base " +
               rc::to_string(entry.base));
   out.push_back(BecomePrimary{entry.generation});
+}
+
+void Target::Parts::become_primary(const format::LineageEntry& entry) {
+  state.position.lineage.push_back(entry);
+  state.position.applied = Era::open();
+  state.role = format::Role::Primary;
+  state.draft.reset();
+  state.source_lineage.clear();
+  state.current = {};
+  state.closed = {};
+  state.closed_at = 0;
 }
 
 } // namespace rc::core

@@ -5,8 +5,8 @@
 // of this.
 #pragma once
 
+#include "format/copyset.hpp"
 #include "format/extent.hpp"
-#include "format/lineage.hpp"
 
 #include <optional>
 
@@ -45,7 +45,8 @@ struct Draft {
   // extents, merged.
   bool in_place = false;
   std::vector<Extent> shipped;
-  Seq from = 0; // where the stream that feeds it was attached
+  Seq from = 0;        // where the stream that feeds it was attached
+  bool copied = false; // in place: its end of copying was applied
   bool operator==(const Draft&) const = default;
 };
 
@@ -64,8 +65,11 @@ struct GroupState {
   Seq closed_at = 0;  // ... records above this seq do not count for its seal
   bool alone = false; // primary: completed sync writes alone since alone_since
   Era alone_since{};
-  std::optional<LineageEntry> takeover; // was decided here and is not complete: goes on after a restart
-  bool confirmed = false; // primary: this generation was confirmed (peer or --force) in this life
+  // Was decided here and is not complete: goes on after a restart. With role primary: the entry is stored,
+  // the word that all seats of the site have stored it is awaited.
+  std::optional<LineageEntry> takeover;
+  bool confirmed = false;            // primary: this generation was confirmed (peer or --force) in this life
+  std::optional<CopysetTable> table; // of the copyset of several groups that this one belongs to
   bool operator==(const GroupState&) const = default;
 };
 

@@ -29,6 +29,24 @@ public:
   void lineage(const std::vector<LineageEntry>& entries) {
     list(entries, [&](const LineageEntry& each) { entry(each); });
   }
+  void seats(const std::vector<Seat>& values) {
+    list(values, [&](const Seat& value) { seat(value); });
+  }
+  void seat(const Seat& value) {
+    text(value.group);
+    text(value.site);
+  }
+  void table(const CopysetTable& value) {
+    text(value.name);
+    number(value.epoch.value);
+    seat(value.registrar);
+    seats(value.seats);
+    seats(value.masters);
+    list(value.memberships, [&](const Membership& membership) {
+      number(membership.since.value);
+      list(membership.groups, [&](const std::string& group) { text(group); });
+    });
+  }
   void extents(const std::vector<Extent>& values) {
     list(values, [&](const Extent& extent) {
       number(extent.volume);
@@ -78,6 +96,30 @@ public:
   std::vector<LineageEntry> lineage() {
     return list<LineageEntry>(28, [&] { return entry(); });
   }
+  Seat seat() {
+    Seat value;
+    value.group = text();
+    value.site = text();
+    return value;
+  }
+  std::vector<Seat> seats() {
+    return list<Seat>(8, [&] { return seat(); });
+  }
+  CopysetTable table() {
+    CopysetTable value;
+    value.name = text();
+    value.epoch.value = number<std::uint64_t>();
+    value.registrar = seat();
+    value.seats = seats();
+    value.masters = seats();
+    value.memberships = list<Membership>(12, [&] {
+      Membership membership;
+      membership.since.value = number<std::uint64_t>();
+      membership.groups = list<std::string>(4, [&] { return text(); });
+      return membership;
+    });
+    return value;
+  }
   std::vector<Extent> extents() {
     return list<Extent>(26, [&] {
       Extent extent;
@@ -125,6 +167,7 @@ Bytes encode_group_state(const GroupState& state) {
     to.flag(state.draft->in_place);
     to.extents(state.draft->shipped);
     to.number(state.draft->from);
+    to.flag(state.draft->copied);
   }
   to.lineage(state.source_lineage);
   to.list(state.segments, [&](const Segment& segment) {
@@ -143,6 +186,9 @@ Bytes encode_group_state(const GroupState& state) {
   if (state.takeover)
     to.entry(*state.takeover);
   to.flag(state.confirmed);
+  to.flag(state.table.has_value());
+  if (state.table)
+    to.table(*state.table);
   return std::move(to.bytes);
 }
 
@@ -151,7 +197,8 @@ Result<GroupState> decode_group_state(ByteView bytes) {
   const auto corrupt = [](const std::string& why) {
     return Error{ErrorCode::Corrupt, "group state: " + why, ""};
   };
-  if (const auto version = from.number<std::uint32_t>(); version != group_state_version)
+  const auto version = from.number<std::uint32_t>();
+  if (version == 0 || version > group_state_version)
     return corrupt("version " + std::to_string(version) + " is not known here");
   GroupState state;
   const auto role = from.number<std::uint8_t>();
@@ -182,6 +229,7 @@ Result<GroupState> decode_group_state(ByteView bytes) {
     draft.in_place = from.flag();
     draft.shipped = from.extents();
     draft.from = from.number<Seq>();
+    draft.copied = version >= 2 && from.flag();
     state.draft = std::move(draft);
   }
   state.source_lineage = from.lineage();
@@ -202,6 +250,8 @@ Result<GroupState> decode_group_state(ByteView bytes) {
   if (from.flag())
     state.takeover = from.entry();
   state.confirmed = from.flag();
+  if (version >= 2 && from.flag())
+    state.table = from.table();
   if (!from.ok())
     return corrupt("it ends too early or holds an impossible value");
   if (!from.at_end())

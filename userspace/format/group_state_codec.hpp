@@ -9,7 +9,7 @@
 
 namespace rc::format {
 
-inline constexpr std::uint32_t group_state_version = 1;
+inline constexpr std::uint32_t group_state_version = 2; // 1: without the copyset's table, still read
 
 Bytes encode_group_state(const GroupState& state);
 Result<GroupState> decode_group_state(ByteView bytes);

@@ -6,6 +6,7 @@
 
 #include "tests/sim/wire.hpp"
 
+#include "core/copyset.hpp"
 #include "core/status.hpp"
 
 #include <deque>
@@ -28,6 +29,8 @@ public:
   virtual void link_down(int peer, const std::string& reason) = 0;
   virtual void arrive(int peer, const Packet& packet) = 0;
   virtual void ring_committed() {}
+  virtual void copyset_message(const format::CopysetMessage&) {}
+  virtual const core::Copyset* copyset() const { return nullptr; }
 
 protected:
   Host& host_;

@@ -2,6 +2,7 @@
 #include "tests/sim/cluster.hpp"
 
 #include "core/lineage.hpp"
+#include "tests/sim/fleet.hpp"
 
 #include <algorithm>
 
@@ -13,12 +14,15 @@ constexpr Time check_every = 100 * ms;
 } // namespace
 
 Cluster::Cluster(std::uint64_t seed, ClusterSettings settings, Random random, Counters& counters,
-                 bool tracing)
+                 bool tracing, std::optional<Place> place)
     : seed_(seed), settings_(settings), random_(random), counters_(counters), tracing_(tracing),
-      faults_(*this) {
+      place_(place), lines_(place ? place->lines : own_lines_),
+      scheduler_(place ? place->scheduler : own_scheduler_), faults_(*this) {
   for (int n = 0; n < settings_.hosts; ++n) {
     Host::Settings own;
     own.name = std::string("PSDEFGH").substr(static_cast<std::size_t>(n), 1);
+    if (place_)
+      own.name += std::to_string(place_->group);
     own.clock_rate = 0.9955 + 0.009 * random_.unit();
     own.real_offset =
         static_cast<std::int64_t>(random_.below(4 * second)) - static_cast<std::int64_t>(2 * second);
@@ -73,6 +77,7 @@ core::SourceConfig Cluster::source_config(int number) const {
   config.fence = settings_.fence_stop ? core::Fence::Stop : core::Fence::Go;
   config.drain_ms = settings_.drain_ms;
   config.throttle = settings_.throttle;
+  config.copyset = fleet() != nullptr;
   for (int peer = 0; peer < settings_.hosts; ++peer) {
     if (peer == number)
       continue;
@@ -98,7 +103,22 @@ core::TargetConfig Cluster::target_config(int number) const {
   config.lease_ns =
       settings_.sync && own.source + number == 1 ? core::lease_for(settings_.ack_timeout_ms) : 0;
   config.in_place_allowed = settings_.in_place_allowed;
+  config.copyset = fleet() != nullptr;
   return config;
+}
+
+format::Seat Cluster::seat(int number) const {
+  return {"g" + std::to_string(this->number()),
+          hosts_[static_cast<std::size_t>(number)]->name().substr(0, 1)};
+}
+
+format::GroupState Cluster::blank_state() const {
+  format::GroupState state;
+  if (fleet()) {
+    state.table = fleet()->first_table();
+    state.epoch = state.table->epoch;
+  }
+  return state;
 }
 
 // ---- events
@@ -216,7 +236,16 @@ void Cluster::takeover_complete(Host& at, std::uint64_t generation) {
   });
 }
 
+void Cluster::promoted_at_load(Host& at, std::uint64_t generation) {
+  if (!fleet() || generation <= 1)
+    return;
+  fleet()->promoted(at, generation);
+  found_primary(at);
+}
+
 void Cluster::found_primary(Host& at) {
+  if (at.journal().state().takeover)
+    return; // not before the word that all have stored it
   const auto newest = [](const Host& host) {
     return core::newest_generation(host.journal().state().position.lineage);
   };
@@ -228,6 +257,8 @@ void Cluster::found_primary(Host& at) {
 
 // The takeover is stored: what it shows is looked at before any host may write.
 void Cluster::new_active(Host& at) {
+  if (fleet())
+    fleet()->promoted(at, at.journal().state().position.lineage.back().generation);
   check_takeover_image(at);
   at.source = -1;
   at.shown.reset();
@@ -262,7 +293,7 @@ void Cluster::point_to(int number, int source) {
 
 void Cluster::demote(Host& at) {
   format::GroupState state = at.journal().state();
-  if (state.role != format::Role::Primary || at.number() == active_)
+  if (state.role != format::Role::Primary || at.number() == active_ || state.takeover)
     return;
   trace(at.number(), "becomes a copy of " + host(active_).name() + " by command");
   at.kill_agent();
@@ -271,7 +302,8 @@ void Cluster::demote(Host& at) {
   const auto& lineage = source.journal().state().position.lineage;
   const format::LineageEntry& own = state.position.lineage.back();
   const Era last = ghost_.last_checkpoint(own.id);
-  format::GroupState copy;
+  format::GroupState copy = blank_state();
+  copy.table = state.table;
   copy.position.lineage = state.position.lineage;
   copy.position.applied = last.value ? last : own.base;
   copy.epoch = state.epoch;
@@ -279,7 +311,7 @@ void Cluster::demote(Host& at) {
     copy.image_volumes.push_back(static_cast<VolumeNumber>(v));
   const bool rival = !core::may_feed({lineage, Era::open()}, copy.position).allowed;
   at.journal().wipe();
-  at.journal().format(rival ? format::GroupState{} : copy);
+  at.journal().format(rival ? blank_state() : copy);
   counters_.add(rival ? "rival made anew" : "old primary returned");
   at.shown.reset();
   at.fed = false;
@@ -320,7 +352,7 @@ void Cluster::check_regularly() {
 }
 
 void Cluster::begin() {
-  format::GroupState primary;
+  format::GroupState primary = blank_state();
   primary.role = format::Role::Primary;
   primary.position.lineage = {{1, host(0).name(), random_.next() | 1, Era{}}};
   primary.position.applied = Era::open();
@@ -372,7 +404,7 @@ void Cluster::operate() {
   auto* agent = dynamic_cast<SourceAgent*>(source.agent());
   if (!agent)
     return;
-  if (agent->status().state == "waiting for confirmation")
+  if (agent->status().state == "waiting for confirmation" && !source.journal().state().takeover)
     agent->force();
   for (int peer = 0; peer < hosts(); ++peer)
     if (peer != active_)
@@ -415,14 +447,18 @@ void Cluster::heal_and_converge() {
   };
   // The application goes on for a while: copies must catch up under load, too.
   operating(2 * second + random_.below(4 * second), [] { return false; });
-  stop_writing_ = true;
-  for (auto& application : applications_)
-    application->stop();
+  stop_writing();
   if (!operating(converge_within, [&] { return converged(why); }))
     throw Violation(why.find("differs") != std::string::npos ? "3" : "13",
                     "no convergence within " + std::to_string((scheduler_.now() - began) / second) +
                         " s: " + why);
   check_all();
+}
+
+void Cluster::stop_writing() {
+  stop_writing_ = true;
+  for (auto& application : applications_)
+    application->stop();
 }
 
 bool Cluster::converged(std::string& why) {

@@ -20,9 +20,19 @@
 
 namespace rc::sim {
 
+class Fleet;
+
 class Cluster {
 public:
-  Cluster(std::uint64_t seed, ClusterSettings settings, Random random, Counters& counters, bool tracing);
+  // One group of a copyset.
+  struct Place {
+    Fleet* fleet;
+    int group;
+    Scheduler& scheduler;
+    std::vector<std::string>& lines;
+  };
+  Cluster(std::uint64_t seed, ClusterSettings settings, Random random, Counters& counters, bool tracing,
+          std::optional<Place> place = std::nullopt);
   ~Cluster();
 
   void run(); // throws Violation
@@ -46,6 +56,10 @@ public:
   // ---- parts
   const ClusterSettings& settings() const { return settings_; }
   Scheduler& scheduler() { return scheduler_; }
+  Fleet* fleet() const { return place_ ? place_->fleet : nullptr; } // nullptr: a group of its own
+  int number() const { return place_ ? place_->group : 0; }
+  format::Seat seat(int host) const;
+  format::GroupState blank_state() const;
   Random& random() { return random_; }
   Ghost& ghost() { return ghost_; }
   Counters& counters() { return counters_; }
@@ -75,6 +89,7 @@ public:
   void volumes_live(Host& host); // loaded as primary: the application starts
   void takeover_begins(Host& host);
   void takeover_complete(Host& host, std::uint64_t generation);
+  void promoted_at_load(Host& host, std::uint64_t generation);
   void found_primary(Host& host); // at the start of an agent: it died between the last step and its report
   void takeover_refused(Host& host, const std::string& reason);
   void point_to(int host, int source); // configuration: whose copy it holds
@@ -93,14 +108,17 @@ public:
   void check_current(Host& host);
   void check_all();
 
+  // ---- the pieces of the end
+  void heal();
+  void operate();
+  bool converged(std::string& why);
+  void stop_writing();
+
 private:
   void connect_wires();
   void check_regularly();
   bool wanted(int a, int b);
-  bool converged(std::string& why);
-  void heal();
   void new_active(Host& host);
-  void operate();
   void recreate_rivals();
 
   std::uint64_t seed_;
@@ -108,8 +126,11 @@ private:
   Random random_;
   Counters& counters_;
   bool tracing_;
-  std::vector<std::string> lines_;
-  Scheduler scheduler_;
+  std::optional<Place> place_;
+  std::vector<std::string> own_lines_;
+  std::vector<std::string>& lines_;
+  Scheduler own_scheduler_;
+  Scheduler& scheduler_;
   Ghost ghost_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::vector<std::unique_ptr<Wire>> wires_;

@@ -20,4 +20,16 @@ const std::vector<std::string>& expected_counters() {
   return expected;
 }
 
+const std::vector<std::string>& expected_of_copysets() {
+  static const std::vector<std::string> expected = {
+      // faults
+      "stall", "agent killed", "power cut", "power cut with journal loss", "agent paused", "machine paused",
+      "apply failed", "seats cut off", "copyset message lost", "site burns", "site takeover by command",
+      // transitions
+      "hold", "held", "void", "release", "applied", "apply redone", "images compared", "site takeover",
+      "site takeover refused", "old primary returned", "draft resumed", "resync by delta", "overflow",
+      "throttled"};
+  return expected;
+}
+
 } // namespace rc::sim

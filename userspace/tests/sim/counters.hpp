@@ -29,5 +29,6 @@ private:
 
 // What every run of enough random histories must have seen.
 const std::vector<std::string>& expected_counters();
+const std::vector<std::string>& expected_of_copysets();
 
 } // namespace rc::sim

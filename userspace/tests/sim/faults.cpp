@@ -2,6 +2,7 @@
 #include "tests/sim/faults.hpp"
 
 #include "tests/sim/cluster.hpp"
+#include "tests/sim/fleet.hpp"
 
 namespace rc::sim {
 
@@ -69,6 +70,10 @@ Host* Faults::any_copy() {
   return nullptr;
 }
 
+bool Faults::at_takeover(const Host& host) const {
+  return cluster_.fleet() && cluster_.fleet()->taking_over(host.number());
+}
+
 void Faults::reboot_later(Host& host) {
   cluster_.scheduler().after(second + cluster_.random().below(8 * second), [&host] { host.boot(); });
 }
@@ -115,7 +120,7 @@ void Faults::at(Moment moment, Host& host) {
     }
     case 5:
       cluster_.counters().add("power cut with journal loss");
-      host.power_cut(random.chance(0.3));
+      host.power_cut(random.chance(0.3) && !at_takeover(host));
       reboot_later(host);
       break;
     }
@@ -180,7 +185,7 @@ void Faults::strike(Fault fault) {
     break;
   case Fault::PowerCutLost:
     if (host.journal().state().role == format::Role::Secondary && host.number() != cluster_.active()) {
-      host.power_cut(true);
+      host.power_cut(!at_takeover(host));
       reboot_later(host);
     }
     break;

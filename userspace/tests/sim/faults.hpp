@@ -49,6 +49,7 @@ private:
   Host& any_host();
   Host* any_copy();
   void take_over(bool disaster);
+  bool at_takeover(const Host& host) const;
   void reboot_later(Host& host);
 
   Cluster& cluster_;

@@ -38,6 +38,17 @@ struct Promise {
   Seq seq = 0;
 };
 
+// A write and when it was issued and completed (0: not yet): W2 depends on W1 if W1 had completed when W2 was
+// issued.
+struct Dated {
+  std::uint64_t generation = 0;
+  int host = 0;
+  std::size_t stream_order = 0; // seq 0: not captured, after this stream
+  Seq seq = 0;
+  std::uint64_t issued = 0;
+  std::uint64_t completed = 0;
+};
+
 // The newest write that the life named by a lineage entry has completed.
 struct Completed {
   std::size_t stream_order = 0;
@@ -72,6 +83,23 @@ public:
   void completed(std::uint64_t lineage_id, StreamId stream, Seq seq); // seq 0: not captured, after `stream`
   const Completed* last_completed(std::uint64_t lineage_id) const;
 
+  // `write`: a HostWrite. Between hosts: see Fleet.
+  template <typename Write> void note_issue(const Write& write) {
+    const GhostStream* found = stream(write.stream);
+    if (!found)
+      return; // before the first stream of this life
+    dates_of_[&write] = dates_.size();
+    dates_.push_back({found->generation, found->host, found->order, write.seq, write.issued, 0});
+  }
+  template <typename Write> void note_completion(const Write& write, std::uint64_t now) {
+    const auto found = dates_of_.find(&write);
+    if (found == dates_of_.end())
+      return;
+    dates_[found->second].completed = now;
+    dates_of_.erase(found);
+  }
+  const std::vector<Dated>& dates() const { return dates_; }
+
   void promise(int host, StreamId stream, Seq seq);
   void forget_promises(int host) { promises_.erase(host); }
   const Promise* promised(int host) const {
@@ -87,6 +115,8 @@ private:
   std::map<std::pair<std::uint64_t, Era>, GhostCheckpoint> checkpoints_;
   std::map<int, Promise> promises_;
   std::map<std::uint64_t, Completed> completed_;
+  std::vector<Dated> dates_;
+  std::map<const void*, std::size_t> dates_of_; // of writes under way
 };
 
 } // namespace rc::sim

@@ -32,7 +32,7 @@ void Host::start_agent() {
     return;
   }
   if (!journal_.formatted())
-    journal_.format({});
+    journal_.format(cluster_.blank_state());
   ++agent_life_;
   if (journal_.state().role == format::Role::Primary) {
     cluster_.found_primary(*this);
@@ -145,7 +145,7 @@ std::function<void()> Host::answer(std::function<void()> what) {
 
 // Boot time of different machines begins at different values and runs at different rates.
 std::uint64_t Host::boot_ns() const {
-  return 1'000 * second + static_cast<std::uint64_t>(number_) * 77 * second +
+  return 1'000 * second + static_cast<std::uint64_t>(number_ + 5 * cluster_.number()) * 77 * second +
          static_cast<std::uint64_t>(static_cast<double>(now()) * settings_.clock_rate);
 }
 

@@ -19,6 +19,8 @@ double seconds_now() {
 
 std::string repeat_command(const RunOptions& options, std::uint64_t seed) {
   std::string command = "scripts/run-sim --seed " + std::to_string(seed) + " -v";
+  if (options.groups != 1)
+    command += " --groups " + std::to_string(options.groups);
   if (options.seconds != 60)
     command += " --seconds " + std::to_string(options.seconds);
   if (!options.story.empty())
@@ -77,13 +79,13 @@ int run(const RunOptions& options, std::size_t show, bool need_counters) {
     ++failed;
   }
   if (need_counters)
-    for (const std::string& name : expected_counters())
+    for (const std::string& name : options.groups > 1 ? expected_of_copysets() : expected_counters())
       if (result.counters.of(name) == 0) {
         std::printf("never happened in the whole run: %s\n", name.c_str());
         ++failed;
       }
   for (const Story& story : stories()) {
-    if (!need_counters)
+    if (!need_counters || options.groups > 1)
       break;
     RunOptions directed = options;
     directed.story = story.name;
@@ -138,14 +140,18 @@ int run_mutants(RunOptions options, std::uint64_t seeds, const std::string& only
   };
   // A checker that cries wolf would catch everything: unchanged, the same seeds must pass.
   tell("none", catch_mutation(options, std::max<std::uint64_t>(seeds / 10, 50)), false);
+  options.groups = 2;
+  tell("none, of a copyset", catch_mutation(options, std::max<std::uint64_t>(seeds / 10, 50)), false);
   for (int n = 1; n <= static_cast<int>(core::Mutation::NoGate); ++n) {
     options.mutation = static_cast<core::Mutation>(n);
     if (!only.empty() && only != core::to_string(options.mutation))
       continue;
     const bool control = options.mutation == core::Mutation::NoGate;
+    options.groups = options.mutation >= core::Mutation::NoHold && !control ? 2 : 1;
     tell(core::to_string(options.mutation), catch_mutation(options, seeds), !control);
   }
   options.mutation = core::Mutation::None;
+  options.groups = 1;
   for (const auto model : {ModelMutation::CaptureBeforeOpen, ModelMutation::CloseWithoutFlush,
                            ModelMutation::EraNotStable, ModelMutation::ApplyBeforeMark}) {
     if (!only.empty() && only != to_string(model))
@@ -160,7 +166,7 @@ int run_mutants(RunOptions options, std::uint64_t seeds, const std::string& only
 int usage() {
   std::printf("usage: sim [--seeds N] [--first-seed S] [--seconds T] [--seed X [-v]] [--story NAME] "
               "[--mutation NAME]\n"
-              "           [--mutants [--max-seeds N]] [--show N] [--no-counters]\n");
+              "           [--groups N] [--mutants [--max-seeds N]] [--show N] [--no-counters]\n");
   return 2;
 }
 
@@ -185,6 +191,8 @@ int main(int argc, char** argv) {
       options.first = number();
     else if (word == "--seconds" && has)
       options.seconds = number();
+    else if (word == "--groups" && has)
+      options.groups = static_cast<int>(number());
     else if (word == "--max-seeds" && has)
       max_seeds = number();
     else if (word == "--show" && has)

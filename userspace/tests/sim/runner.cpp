@@ -2,6 +2,7 @@
 #include "tests/sim/runner.hpp"
 
 #include "tests/sim/cluster.hpp"
+#include "tests/sim/fleet.hpp"
 #include "tests/sim/stories.hpp"
 
 #include <csignal>
@@ -20,18 +21,17 @@ struct History {
   std::uint64_t events = 0;
 };
 
-const Cluster* shown_cluster = nullptr; // whose trace is printed when an assertion breaks
+const std::vector<std::string>* shown_trace = nullptr; // printed when an assertion breaks
 std::size_t shown_lines = 0;
 
-void print_trace(const Cluster& cluster, std::size_t lines) {
-  const auto& all = cluster.lines();
+void print_trace(const std::vector<std::string>& all, std::size_t lines) {
   for (std::size_t n = all.size() > lines ? all.size() - lines : 0; n < all.size(); ++n)
     std::printf("  %s\n", all[n].c_str());
 }
 
 void on_abort(int) {
-  if (shown_cluster)
-    print_trace(*shown_cluster, shown_lines);
+  if (shown_trace)
+    print_trace(*shown_trace, shown_lines);
   std::printf("  an assertion of the core broke (see above)\n");
   std::fflush(stdout);
   std::_Exit(3);
@@ -48,27 +48,32 @@ History run_history(const RunOptions& options, std::uint64_t seed, Counters& cou
   const Story* story = options.story.empty() ? nullptr : find_story(options.story);
   if (story)
     settings = story->settings(settings);
-  Cluster cluster(seed, settings, random, counters, trace_lines > 0);
-  shown_cluster = trace_lines ? &cluster : nullptr;
-  shown_lines = trace_lines;
-  History history;
-  try {
-    if (story)
-      story->tell(cluster);
-    else
-      cluster.run();
-    if (!story && cluster.scheduler().now() < settings.length)
-      throw Violation("length", "the history was too short");
-  } catch (const std::exception& broken) {
-    history.failure = broken.what();
-    if (history.failure.empty())
-      history.failure = "?";
+  const auto tell = [&](auto& cluster, auto&& what) {
+    History history;
+    shown_trace = trace_lines ? &cluster.lines() : nullptr;
+    shown_lines = trace_lines;
+    try {
+      what();
+      if (!story && cluster.scheduler().now() < settings.length)
+        throw Violation("length", "the history was too short");
+    } catch (const std::exception& broken) {
+      history.failure = broken.what();
+      if (history.failure.empty())
+        history.failure = "?";
+    }
+    history.events = cluster.scheduler().done();
+    if (trace_lines)
+      print_trace(cluster.lines(), trace_lines);
+    shown_trace = nullptr;
+    return history;
+  };
+  if (options.groups > 1 && !story) {
+    settings = draw_copyset(settings, options.groups, random);
+    Fleet fleet(seed, settings, random, counters, trace_lines > 0);
+    return tell(fleet, [&] { fleet.run(); });
   }
-  history.events = cluster.scheduler().done();
-  if (trace_lines)
-    print_trace(cluster, trace_lines);
-  shown_cluster = nullptr;
-  return history;
+  Cluster cluster(seed, settings, random, counters, trace_lines > 0);
+  return tell(cluster, [&] { story ? story->tell(cluster) : cluster.run(); });
 }
 
 // The child: one line for each thing that happens.

@@ -21,6 +21,7 @@ struct RunOptions {
   core::Mutation mutation = core::Mutation::None;
   ModelMutation model = ModelMutation::None;
   bool stop_at_first = false;
+  int groups = 1;    // more: histories of a copyset
   std::string story; // a directed history instead of a random one
 };
 

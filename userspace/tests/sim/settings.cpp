@@ -116,4 +116,21 @@ ClusterSettings draw_settings(Random& random) {
   return s;
 }
 
+ClusterSettings draw_copyset(ClusterSettings s, int groups, Random& random) {
+  s.groups = groups;
+  s.hosts = 3;
+  s.sync = s.fence_stop = false;
+  // A copy keeps all that comes until all copies of its site can go on.
+  s.journal_bytes = 16 << 20;
+  s.journal_slots = 16384;
+  s.far_speed = std::max(s.far_speed, 200e3); // else a copy that lags holds up the others for minutes
+  s.max_hold_ms = random.between(50, 600);
+  // What happens to whole sites is planned for all groups together.
+  for (const Fault fault : {Fault::Takeover, Fault::Disaster, Fault::Return})
+    s.weights[static_cast<int>(fault)] = 0;
+  s.weights[static_cast<int>(Fault::Kill)] += 1; // never all zero
+  s.fault_every *= static_cast<Time>(groups);
+  return s;
+}
+
 } // namespace rc::sim

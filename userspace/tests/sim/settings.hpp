@@ -15,6 +15,8 @@ enum class Moment { Store, TakeoverStore, Apply, Reckon, Copy, Attach, Current, 
 const char* to_string(Moment moment);
 
 struct ClusterSettings {
+  int groups = 1; // more: a copyset, each group with hosts of its own; no sync
+  std::uint64_t max_hold_ms = 500;
   int hosts = 3;    // 0: primary at first, 1: near by, 2...: far away
   bool sync = true; // between 0 and 1
   bool fence_stop = false;
@@ -50,5 +52,7 @@ struct ClusterSettings {
 };
 
 ClusterSettings draw_settings(Random& random);
+// The same for a copyset of several groups.
+ClusterSettings draw_copyset(ClusterSettings settings, int groups, Random& random);
 
 } // namespace rc::sim

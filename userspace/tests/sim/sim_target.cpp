@@ -51,6 +51,7 @@ void SimTarget::submit(HostWritePtr write) {
     complete(write, Completion::Free, false);
     return;
   }
+  write->issued = environment_.now();
   step_write(write);
 }
 
@@ -149,8 +150,10 @@ void SimTarget::reserve_write(HostWrite& write) {
   for (std::uint32_t b = 0; b < write.blocks; ++b)
     logical_[block_index(write.volume, write.block + b)] = write.payload.values[b];
   write.stream = read_stream_; // uncaptured: after it
-  if (!capturing_)
+  if (!capturing_) {
+    environment_.ghost().note_issue(write);
     return;
+  }
   const bool data = write.type == format::RecordType::Write;
   format::Record record{};
   record.type = static_cast<std::uint8_t>(write.type);
@@ -160,11 +163,13 @@ void SimTarget::reserve_write(HostWrite& write) {
   record.data_crc = data ? environment_.ghost().add_payload(write.payload) : 0;
   if (!reserve(record, data ? record.length : 0, reserved_slots + copies_)) {
     lose("the ring is full");
+    environment_.ghost().note_issue(write);
     return;
   }
   write.seq = record.seq;
   write.stream = stream_;
   write.epoch = epoch_;
+  environment_.ghost().note_issue(write);
 }
 
 void SimTarget::backing_write(const HostWritePtr& write) {
@@ -182,6 +187,15 @@ void SimTarget::end_write(const HostWritePtr& write) {
   write->on_disk = environment_.now();
   if (write->seq && write->epoch == epoch_ && write->seq > tail_)
     slots_[write->seq - tail_ - 1].done = true;
+  leave({write->volume, write->block, write->block + write->blocks - 1});
+  if (hold_.value != 0 && write->epoch == epoch_ && write->seq > hold_from_)
+    held_.push_back(write);
+  else
+    ended(write);
+}
+
+// On disk, and no hold withholds it.
+void SimTarget::ended(const HostWritePtr& write) {
   const Seq key = this->key(*write);
   const bool free = !sync_ || alone_;
   if (key <= limit())
@@ -193,10 +207,11 @@ void SimTarget::end_write(const HostWritePtr& write) {
     complete(write, Completion::Free, false);
   else
     waiting_.emplace(key, write);
-  leave({write->volume, write->block, write->block + write->blocks - 1});
 }
 
 void SimTarget::complete(const HostWritePtr& write, Completion why, bool ok) {
+  if (ok)
+    environment_.ghost().note_completion(*write, environment_.now());
   if (ok)
     environment_.write_completed(*write, why);
   if (write->completed)
@@ -237,6 +252,7 @@ void SimTarget::commit(Seq seq) {
 }
 
 void SimTarget::lose(const char* why) {
+  end_hold(false);
   format::Record record{};
   record.type = DMRC_LOSS;
   if (Slot* slot = reserve(record, 0, 0)) {
@@ -313,38 +329,82 @@ bool SimTarget::put(format::RecordType type, std::uint32_t tag) {
   return true;
 }
 
-void SimTarget::checkpoint(std::function<void(CheckpointResult)> done) {
+void SimTarget::checkpoint(CheckpointRequest request, std::function<void(CheckpointResult)> done) {
   if (!capturing_) {
     done({.error = "no stream"});
     return;
   }
-  const Era next{era_.value + 1};
-  const auto put_marker = [this, next, done = std::move(done)] {
-    if (!capturing_ || Era{era_.value + 1} != next) {
-      done({.error = "no stream"});
-      return;
-    }
-    format::Record marker{}, held{};
-    marker.type = DMRC_MARKER;
-    held.type = DMRC_HELD;
-    marker.era = held.era = era_.value;
-    Slot* slot = reserve(marker, 0, 2 + copies_);
-    if (!slot) {
-      done({.error = "the ring has no room for marker and verdict"});
-      return;
-    }
-    slot->done = true;
-    era_ = next;
-    reserve(held, 0, 1 + copies_)->done = true;
-    slots_[marker.seq - tail_ - 1].committed = true;
-    commit(held.seq);
-    done({Era{marker.era}, marker.seq, marker.time_ns, {}});
-  };
+  if (request.n.value == 0)
+    request.n = era_;
+  const Era next{request.n.value + 1};
+  const auto put = [this, request, done = std::move(done)] { put_marker(request, done); };
   if (map_.stable_super().ceiling >= next || environment_.mutation() == ModelMutation::EraNotStable)
-    put_marker();
+    put();
   else
     map_.store_super([next](Super& super) { super.ceiling = std::max(super.ceiling, Era{next.value + 16}); },
-                     put_marker);
+                     put);
+}
+
+// kmod/dm-rc-checkpoint.c: one step under the capture lock.
+void SimTarget::put_marker(const CheckpointRequest& request,
+                           const std::function<void(CheckpointResult)>& done) {
+  if (!capturing_ || request.n < era_ || hold_.value != 0) {
+    done({.error = !capturing_        ? "no stream"
+                   : request.n < era_ ? "the number is not above all that were used"
+                                      : "a hold is on"});
+    return;
+  }
+  format::Record marker{};
+  marker.type = DMRC_MARKER;
+  marker.era = request.n.value;
+  marker.sector = request.epoch.value;
+  Slot* slot = reserve(marker, 0, 2 + copies_);
+  if (!slot) {
+    done({.error = "the ring has no room for marker and verdict"});
+    return;
+  }
+  slot->done = true;
+  era_ = Era{request.n.value + 1};
+  hold_ = request.n;
+  hold_from_ = marker.seq;
+  if (request.most_held == 0) {
+    end_hold(true);
+  } else {
+    environment_.later(request.most_held, [this, hold = ++holds_] {
+      if (hold == holds_)
+        end_hold(false);
+    });
+    environment_.count("hold");
+  }
+  commit(marker.seq);
+  done({request.n, marker.seq, marker.time_ns, hold_.value != 0, {}});
+}
+
+bool SimTarget::lift(Era n) {
+  if (hold_ != n || n.value == 0)
+    return false;
+  end_hold(true);
+  return true;
+}
+
+void SimTarget::end_hold(bool held) {
+  if (hold_.value == 0)
+    return;
+  format::Record verdict{};
+  verdict.type = held ? DMRC_HELD : DMRC_VOID;
+  verdict.era = hold_.value;
+  environment_.count(held ? "held" : "void");
+  hold_ = {};
+  ++holds_;
+  Slot* slot = reserve(verdict, 0, 1);
+  if (!slot)
+    throw Violation("model", "no slot was left for the verdict");
+  slot->done = true;
+  commit(verdict.seq);
+  std::vector<HostWritePtr> writes;
+  writes.swap(held_);
+  for (const auto& write : writes)
+    ended(write);
 }
 
 // ---- copies

@@ -25,6 +25,7 @@ struct HostWrite {
   format::RecordType type = format::RecordType::Write;
   Payload payload;
   std::function<void(bool ok)> completed; // to the application
+  Time issued = 0;
   // the kernel's
   Seq seq = 0; // 0: not captured
   StreamId stream{};
@@ -71,7 +72,14 @@ struct CheckpointResult {
   Era checkpoint{};
   Seq marker = 0;
   std::uint64_t time_ns = 0;
+  bool holding = false;
   std::string error;
+};
+
+struct CheckpointRequest {
+  Era n{};            // 0: the open era
+  Time most_held = 0; // 0: marker and verdict in one step
+  Epoch epoch{};      // goes into the marker
 };
 
 class SimTarget {
@@ -110,7 +118,8 @@ public:
   void ack(Seq acked, std::uint64_t alone_after_ns);
   Seq set_sync(bool wait, bool stop, std::uint64_t alone_after_ns);
   void set_throttle(Time longest) { throttle_ = longest; }
-  void checkpoint(std::function<void(CheckpointResult)> done);
+  void checkpoint(CheckpointRequest request, std::function<void(CheckpointResult)> done);
+  bool lift(Era n); // false: the hold has ended by itself
   bool copy(std::uint32_t volume, std::uint64_t sector, std::uint32_t sectors,
             std::uint32_t tag); // false: refused
   bool put(format::RecordType type, std::uint32_t tag);
@@ -138,7 +147,10 @@ public:
 
   // ---- faults
   void power_cut();
-  void agent_gone() { disk_.end_all(); }
+  void agent_gone() {
+    disk_.end_all();
+    end_hold(false);
+  }
 
 private:
   std::function<void()> call(std::function<void()> done);
@@ -185,6 +197,9 @@ private:
   void commit(Seq seq);
   void reclaim();
   void lose(const char* why);
+  void put_marker(const CheckpointRequest& request, const std::function<void(CheckpointResult)>& done);
+  void end_hold(bool held);
+  void ended(const HostWritePtr& write);
   void complete(const HostWritePtr& write, Completion why, bool ok = true);
   Seq limit() const;
   Seq key(const HostWrite& write) const;
@@ -226,6 +241,11 @@ private:
   bool looking_ = false;
   bool opening_ = false;
   bool closer_running_ = false;
+
+  Era hold_{}; // checkpoint whose later writes are withheld, 0: none
+  Seq hold_from_ = 0;
+  std::uint64_t holds_ = 0;
+  std::vector<HostWritePtr> held_;
 
   bool sync_ = false, fence_stop_ = false, alone_ = false, stopped_ = false;
   Seq since_ = 0, acked_ = 0, before_ = ~Seq{0};

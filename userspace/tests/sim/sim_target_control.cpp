@@ -37,6 +37,8 @@ void SimTarget::load_primary(std::uint64_t generation, std::uint64_t lineage_id,
 }
 
 void SimTarget::load_secondary() {
+  if (capturing_)
+    end_hold(false);
   // Writes under way ended with the suspend that came before; the stream ends with the role.
   capturing_ = false;
   stream_ = read_stream_ = {};
@@ -57,6 +59,8 @@ void SimTarget::load_secondary() {
 
 void SimTarget::fence() {
   fenced_ = true;
+  if (capturing_)
+    end_hold(false);
   std::multimap<Seq, HostWritePtr> waiting;
   waiting.swap(waiting_);
   for (auto& [seq, write] : waiting)
@@ -261,6 +265,9 @@ void SimTarget::power_cut() {
   opening_ = closer_running_ = false;
   sync_ = alone_ = stopped_ = false;
   waiting_.clear();
+  held_.clear();
+  hold_ = {};
+  ++holds_;
   since_ = acked_ = 0;
   alone_since_ = {};
   alone_after_ns_ = 0;

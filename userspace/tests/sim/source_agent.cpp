@@ -40,8 +40,54 @@ SourceAgent::SourceAgent(Host& host) : Agent(host) {
 void SourceAgent::start() {
   if (host_.target().role() == Role::None)
     host_.count("source agent after a boot");
+  if (host_.cluster().fleet()) {
+    copyset_ = std::make_unique<CopysetAgent>(
+        host_, [this](const core::copyset::Action& action) { of_the_copyset(action); });
+    copyset_->start();
+  }
   step(Started{host_.target().role() == Role::Primary});
   tick();
+}
+
+void SourceAgent::copyset_message(const format::CopysetMessage& message) {
+  if (copyset_)
+    copyset_->step(core::copyset::MessageArrived{message});
+}
+
+void SourceAgent::of_the_copyset(const core::copyset::Action& action) {
+  using namespace core;
+  if (const auto* table = std::get_if<copyset::StoreTable>(&action))
+    step(TableChanged{table->table});
+  else if (const auto* promote = std::get_if<copyset::OrderPromote>(&action)) {
+    heard_ = true;
+    step(PromoteOrdered{promote->entry.id});
+  } else if (const auto* put = std::get_if<copyset::PutCheckpoint>(&action))
+    mark(*put);
+  else if (const auto* lift = std::get_if<copyset::LiftHold>(&action)) {
+    const bool held = host_.target().lift(lift->n);
+    host_.agent_later(20 * us, [this, n = lift->n, held] { copyset_->step(copyset::HoldLifted{n, held}); });
+  }
+}
+
+void SourceAgent::mark(const core::copyset::PutCheckpoint& action) {
+  auto result = std::make_shared<CheckpointResult>();
+  const auto answer = host_.answer([this, result, n = action.n] {
+    step(CheckpointPut{result->checkpoint, result->marker, result->time_ns, result->error});
+    copyset_->step(core::copyset::CheckpointPut{n, host_.target().era(), result->holding, result->error});
+  });
+  host_.target().checkpoint({action.n, action.max_hold_us * us, action.epoch},
+                            [result, answer, host = &host_](CheckpointResult what) {
+                              if (what.error.empty())
+                                host->trace("checkpoint " + to_string(what.checkpoint) + " at " +
+                                            std::to_string(what.marker));
+                              *result = std::move(what);
+                              answer();
+                            });
+}
+
+void SourceAgent::act(const TellCopyset& action) {
+  if (copyset_)
+    std::visit([this](const auto& what) { copyset_->step(what); }, action.what);
 }
 
 core::SourceStatus SourceAgent::status() const { return core_->status(host_.clock()); }
@@ -143,6 +189,7 @@ void SourceAgent::act(const StoreState& action) {
 }
 
 void SourceAgent::act(const LoadVolumes& action) {
+  host_.cluster().promoted_at_load(host_, action.generation);
   host_.cluster().check_load(host_, action.generation, heard_);
   loading_ = true;
   const auto& lineage = host_.journal().state().position.lineage;
@@ -222,7 +269,7 @@ void SourceAgent::act(const PutCheckpoint&) {
   const auto answer = host_.answer([this, result] {
     step(CheckpointPut{result->checkpoint, result->marker, result->time_ns, result->error});
   });
-  host_.target().checkpoint([result, answer, host = &host_](CheckpointResult what) {
+  host_.target().checkpoint({}, [result, answer, host = &host_](CheckpointResult what) {
     if (what.error.empty())
       host->trace("checkpoint " + to_string(what.checkpoint) + " at " + std::to_string(what.marker));
     *result = std::move(what);

@@ -4,6 +4,7 @@
 
 #include "core/source.hpp"
 #include "tests/sim/agent.hpp"
+#include "tests/sim/copyset_agent.hpp"
 
 namespace rc::sim {
 
@@ -16,6 +17,8 @@ public:
   void link_down(int peer, const std::string& reason) override;
   void arrive(int peer, const Packet& packet) override;
   void ring_committed() override;
+  void copyset_message(const format::CopysetMessage& message) override;
+  const core::Copyset* copyset() const override { return copyset_ ? &copyset_->core() : nullptr; }
 
   // Commands.
   void suspend(int peer);
@@ -52,11 +55,15 @@ private:
   void act(const core::source::CopyRegion& action);
   void act(const core::source::PutEndOfCopying& action);
   void act(const core::source::StaleGeneration& action);
+  void act(const core::source::TellCopyset& action);
   void act(const core::source::Note& action);
+  void of_the_copyset(const core::copyset::Action& action);
+  void mark(const core::copyset::PutCheckpoint& action);
 
   std::unique_ptr<core::Source> core_;
   ActionQueue<core::source::Action> queue_;
-  StreamId stream_{}; // whose records are read
+  std::unique_ptr<CopysetAgent> copyset_; // of a group that belongs to one
+  StreamId stream_{};                     // whose records are read
   Seq read_ = 0;
   Seq found_ = 0; // reserved when the agent attached
   bool attached_ = false;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/sim/target_agent.hpp"
 
+#include "base/overloaded.hpp"
 #include "tests/sim/cluster.hpp"
+#include "tests/sim/fleet.hpp"
 
 #include <algorithm>
 #include <map>
@@ -22,8 +24,51 @@ TargetAgent::TargetAgent(Host& host) : Agent(host) {
 void TargetAgent::start() {
   if (host_.target().role() != Role::Secondary)
     host_.target().load_secondary();
+  if (host_.cluster().fleet()) {
+    copyset_ = std::make_unique<CopysetAgent>(
+        host_, [this](const core::copyset::Action& action) { of_the_copyset(action); });
+    copyset_->start();
+  }
   step(Started{});
   tick();
+}
+
+void TargetAgent::copyset_message(const format::CopysetMessage& message) {
+  if (copyset_)
+    copyset_->step(core::copyset::MessageArrived{message});
+}
+
+void TargetAgent::take_over_site() {
+  host_.trace("takeover of the site requested");
+  copyset_->step(core::copyset::TakeoverRequested{host_.random().next() | 1});
+}
+
+void TargetAgent::of_the_copyset(const core::copyset::Action& action) {
+  using namespace core;
+  const auto order = Overloaded{
+      [&](const copyset::StoreTable& a) { step(TableChanged{a.table}); },
+      [&](const copyset::OrderRelease& a) { step(ReleaseOrdered{a.n}); },
+      [&](const copyset::OrderReset& a) { step(ResetOrdered{a.n}); },
+      [&](const copyset::OrderDiscard& a) { step(DiscardGranted{a.n}); },
+      [&](const copyset::OrderClose& a) { step(CloseOrdered{a.entry}); },
+      [&](const copyset::OrderGiveUp& a) { step(GiveUpOrdered{a.entry.id}); },
+      [&](const copyset::OrderLineage& a) { step(LineageOrdered{a.entry}); },
+      [&](const copyset::OrderPromote& a) { step(PromoteOrdered{a.entry.id}); },
+      [&](const copyset::TakeoverRefused& a) {
+        host_.trace("takeover of the site refused: " + a.reason);
+        host_.count("site takeover refused");
+        host_.cluster().fleet()->refused();
+      },
+      [&](const auto&) {
+        throw Violation("contract", "the copyset asks a copy for what only a primary can do");
+      },
+  };
+  std::visit(order, action);
+}
+
+void TargetAgent::act(const TellCopyset& action) {
+  if (copyset_)
+    std::visit([this](const auto& what) { copyset_->step(what); }, action.what);
 }
 
 core::TargetStatus TargetAgent::status() const { return core_->status(host_.clock()); }

@@ -5,6 +5,7 @@
 
 #include "core/target.hpp"
 #include "tests/sim/agent.hpp"
+#include "tests/sim/copyset_agent.hpp"
 
 namespace rc::sim {
 
@@ -16,8 +17,11 @@ public:
   void link_up(int peer) override;
   void link_down(int peer, const std::string& reason) override;
   void arrive(int peer, const Packet& packet) override;
+  void copyset_message(const format::CopysetMessage& message) override;
+  const core::Copyset* copyset() const override { return copyset_ ? &copyset_->core() : nullptr; }
 
-  void take_over(); // command
+  void take_over();      // command
+  void take_over_site(); // command, at the site's master
   const core::Target& core() const { return *core_; }
   core::TargetStatus status() const;
   bool settled() const { return queue_.empty(); } // nothing waits to be done
@@ -37,7 +41,9 @@ private:
   void act(const core::target::CloseLink& action);
   void act(const core::target::BecomePrimary& action);
   void act(const core::target::TakeoverRefused& action);
+  void act(const core::target::TellCopyset& action);
   void act(const core::target::Note& action);
+  void of_the_copyset(const core::copyset::Action& action);
 
   struct Job; // an apply under way
   std::shared_ptr<Job> gather(const core::target::ApplyRecords& action) const;
@@ -47,6 +53,7 @@ private:
   std::unique_ptr<core::Target> core_;
   bool receiving_ = false; // agreed with the source, nothing was closed since
   ActionQueue<core::target::Action> queue_;
+  std::unique_ptr<CopysetAgent> copyset_; // of a group that belongs to one
 };
 
 } // namespace rc::sim

@@ -108,6 +108,7 @@ std::string describe(const source::Action& action) {
           },
           [](const source::PutEndOfCopying& a) { return "end of copying for " + std::to_string(a.link); },
           [](const source::StaleGeneration& a) { return "STALE: " + a.reason; },
+          [](const source::TellCopyset&) { return std::string("tell the copyset"); },
           [](const source::Note& a) { return "note: " + a.text; },
       },
       action);
@@ -134,6 +135,7 @@ std::string describe(const target::Action& action) {
           [](const target::CloseLink& a) { return "close: " + a.reason; },
           [](const target::BecomePrimary&) { return std::string("become primary"); },
           [](const target::TakeoverRefused& a) { return "takeover refused: " + a.reason; },
+          [](const target::TellCopyset&) { return std::string("tell the copyset"); },
           [](const target::Note& a) { return "note: " + a.text; },
       },
       action);

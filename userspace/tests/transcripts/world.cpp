@@ -229,6 +229,7 @@ void World::source_action(const source::Action& action) {
                  },
                  [&](const source::PutEndOfCopying& a) { kernel.put(DMRC_END_OF_COPYING, tag_of(a.link)); },
                  [&](const source::StaleGeneration&) { kernel.live = false; },
+                 [&](const source::TellCopyset&) {},
                  [&](const source::Note&) {},
              },
              action);
@@ -306,6 +307,7 @@ void World::target_action(Node& node, const target::Action& action) {
                  [&](const target::TakeoverRefused& a) {
                    out += "refused: " + a.reason + " (" + a.next_action + ")\n";
                  },
+                 [&](const target::TellCopyset&) {},
                  [&](const target::Note&) {},
              },
              action);

@@ -29,6 +29,19 @@ TEST(GroupStateCodec, AnotherVersionIsRefused) {
   EXPECT_FALSE(decode_group_state(bytes).ok());
 }
 
+// A state as version 1 wrote it: without table, and without the last flag of a draft.
+TEST(GroupStateCodec, TheVersionBeforeIsRead) {
+  GroupState state;
+  state.position.lineage = {{1, "P", 5, Era{}}};
+  state.epoch = Epoch{3};
+  Bytes bytes = encode_group_state(state);
+  bytes.pop_back(); // no table
+  store(bytes.data(), std::uint32_t{1});
+  const auto decoded = decode_group_state(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().text();
+  EXPECT_EQ(*decoded, state);
+}
+
 TEST(GroupStateCodec, AnyByteChangedGivesAValueOrAnError) {
   const Bytes bytes = encode_group_state(samples::state());
   for (std::size_t at = 0; at < bytes.size(); at++)
