@@ -312,6 +312,7 @@ void Cluster::demote(Host& at) {
   const bool rival = !core::may_feed({lineage, Era::open()}, copy.position).allowed;
   at.journal().wipe();
   at.journal().format(rival ? blank_state() : copy);
+  at.released = {};
   counters_.add(rival ? "rival made anew" : "old primary returned");
   at.shown.reset();
   at.fed = false;
@@ -424,6 +425,7 @@ void Cluster::recreate_rivals() {
     counters_.add("rival made anew");
     copy->kill_agent();
     copy->journal().wipe();
+    copy->released = {};
     copy->shown.reset();
     copy->fed = false;
     copy->target().forget_update();

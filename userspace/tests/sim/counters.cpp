@@ -26,9 +26,9 @@ const std::vector<std::string>& expected_of_copysets() {
       "stall", "agent killed", "power cut", "power cut with journal loss", "agent paused", "machine paused",
       "apply failed", "seats cut off", "copyset message lost", "site burns", "site takeover by command",
       // transitions
-      "hold", "held", "void", "release", "applied", "apply redone", "images compared", "site takeover",
-      "site takeover refused", "old primary returned", "draft resumed", "resync by delta", "overflow",
-      "throttled"};
+      "hold", "held", "void", "release", "applied", "apply redone", "images compared",
+      "copies of a site at two checkpoints", "site takeover", "site takeover refused", "old primary returned",
+      "draft resumed", "resync by delta", "overflow", "throttled"};
   return expected;
 }
 

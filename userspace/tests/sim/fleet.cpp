@@ -239,10 +239,33 @@ void Fleet::check_image(int site, const char* when) {
     }
 }
 
+// 9: what one copy has released every copy of the site can still reach.
+void Fleet::check_reach(int site) {
+  for (auto& a : groups_)
+    for (auto& b : groups_) {
+      Host &ahead = a->host(site), &behind = b->host(site);
+      const auto& state = behind.journal().state();
+      if (ahead.released <= behind.released || behind.released.value == 0 ||
+          ahead.released.generation() != behind.released.generation() || !ahead.shown || !behind.shown ||
+          state.role == format::Role::Primary || ahead.journal().state().role == format::Role::Primary ||
+          a->ghost().stream(ahead.shown->stream)->host != b->ghost().stream(behind.shown->stream)->host)
+        continue;
+      counters_.add("copies of a site at two checkpoints");
+      const core::JournalIndex index = behind.journal().index();
+      const StreamId stream = index.last_segment() ? index.last_segment()->stream : StreamId{};
+      if (!index.find(ahead.released, 0, behind.journal().durable(stream)))
+        throw Violation("9", ahead.name() + " has released checkpoint " + to_string(ahead.released) + ", " +
+                                 behind.name() + " has " + to_string(behind.released) +
+                                 " and can't reach it");
+    }
+}
+
 void Fleet::check_regularly() {
-  for (int site = 0; site < settings_.hosts; ++site)
+  for (int site = 0; site < settings_.hosts; ++site) {
+    check_reach(site);
     if (whole(site))
       check_image(site, "at rest");
+  }
   scheduler_.after(check_every, [this] { check_regularly(); });
 }
 

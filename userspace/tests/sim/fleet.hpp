@@ -46,6 +46,7 @@ private:
   void cut(Time duration);
   bool whole(int site);
   void check_image(int site, const char* when);
+  void check_reach(int site);
   void check_regularly();
   void heal_and_converge();
   std::string masters_in_words();

@@ -79,6 +79,7 @@ void Host::power_cut(bool lose_journal) {
     journal_.wipe();
     shown.reset();
     fed = false;
+    released = {};
     ghost().forget_promises(number_);
   }
   cluster_.application(number_).stop();

@@ -56,6 +56,7 @@ public:
   std::optional<ShownImage> shown; // ghost knowledge, survives everything
   bool position_behind = false;    // an apply is complete, its position is not stored yet
   bool fed = false;                // ever held an image
+  Era released{};                  // newest release that it has stored since its journal was made
   double slowness_disk = 1, slowness_journal = 1, slowness_meta = 1;
   Time applies_fail_until = 0;
   Time journal_hangs_until = 0;

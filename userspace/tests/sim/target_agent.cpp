@@ -127,6 +127,7 @@ void TargetAgent::take_over() {
 void TargetAgent::act(const StoreState& action) {
   if (action.state.release && !host_.journal().state().release) {
     host_.count(action.state.release->seal ? "seal" : "release");
+    host_.released = action.state.release->checkpoint;
     host_.trace("release " + to_string(action.state.release->checkpoint) + " through " +
                 std::to_string(action.state.release->last) + (action.state.release->seal ? " (seal)" : ""));
   }
