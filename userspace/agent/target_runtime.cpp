@@ -249,6 +249,9 @@ void TargetRuntime::fill_status(control::GroupStatus& status) {
   pair.target_site = services_.context.config.site;
   pair.mode = pair_.mode;
   pair.since = since_;
+  // A pair that is suspended says nothing about its link: the two nodes go on without it.
+  if (pair.state == control::PairState::Suspended && services_.peers.link(pair_.source))
+    pair.link = control::LinkState::Up;
   if (moved_ && status.state != control::GroupState::TakingOver) {
     pair.state = control::PairState::Failed;
     pair.link = control::LinkState::Down;

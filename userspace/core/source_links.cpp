@@ -103,7 +103,7 @@ void Source::Parts::finish_leaving(Link& link) {
     links.erase(slot);
     return;
   }
-  send(link, format::RefusedMessage{link.hold_reason, resume_command(link)});
+  send(link, format::RefusedMessage{link.hold_reason, resume_command(link), true});
   suspend(link, PairState::Suspended, link.hold_reason, resume_command(link));
 }
 

@@ -144,6 +144,7 @@ struct GenerationMessage {
 struct RefusedMessage {
   std::string reason;
   std::string next_action;
+  bool suspended = false; // source -> target: no failure; the pair is suspended at the source for that reason
 };
 
 using GroupMessage =

@@ -125,7 +125,9 @@ json body_of(const NotCurrentMessage& m) {
 json body_of(const GenerationMessage& m) {
   return json{{"lineage", to_json(m.lineage)}, {"primary", m.primary}};
 }
-json body_of(const RefusedMessage& m) { return json{{"reason", m.reason}, {"next_action", m.next_action}}; }
+json body_of(const RefusedMessage& m) {
+  return json{{"reason", m.reason}, {"next_action", m.next_action}, {"suspended", m.suspended}};
+}
 
 // --- JSON to values ---------------------------------------------------------------------------------
 
@@ -229,6 +231,7 @@ public:
     return draft;
   }
 
+  bool has(const char* name) const { return object_.is_object() && object_.contains(name); }
   bool ok() const { return error_.empty(); }
   Error error() const { return Error{ErrorCode::Corrupt, where_ + ": " + error_, ""}; }
 
@@ -324,7 +327,9 @@ template <> NotCurrentMessage parse(Fields& f) {
   return {f.stream(), f.number("closed_at"), f.text("reason")};
 }
 template <> GenerationMessage parse(Fields& f) { return {f.lineage("lineage"), f.flag("primary")}; }
-template <> RefusedMessage parse(Fields& f) { return {f.text("reason"), f.text("next_action")}; }
+template <> RefusedMessage parse(Fields& f) {
+  return {f.text("reason"), f.text("next_action"), f.has("suspended") && f.flag("suspended")};
+}
 
 // --- names ---------------------------------------------------------------------------------------------
 

@@ -319,7 +319,9 @@ TEST(Source, ASuspendedPairStaysSuspendedWhenItsCopyGreets) {
   primary.step(LinkUp{0});
   const Actions answers = primary.say(primary.hello(primary.read));
   ASSERT_EQ(of<SendMessage>(answers).size(), 1U);
-  EXPECT_TRUE(std::holds_alternative<format::RefusedMessage>(of<SendMessage>(answers)[0].message));
+  const auto told = said<format::RefusedMessage, SendMessage>(answers);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_TRUE(told[0].suspended);
   const auto link = primary.source->status(at_ms(0)).links[0];
   EXPECT_EQ(link.state, PairState::Suspended);
   EXPECT_EQ(link.reason, "suspended by command");

@@ -135,6 +135,17 @@ TEST(Target, RefusesABadBatchWholeAndSaysWhy) {
   EXPECT_EQ(copy.target.status(at_ms(0)).state, PairState::Failed);
 }
 
+TEST(Target, SaysThatItIsSuspendedWhenTheSourceSuspendedIt) {
+  Copy copy;
+  copy.attach();
+  copy.step(MessageArrived{format::RefusedMessage{"suspended by command", "rcctl pair resume g", true}});
+  copy.step(LinkDown{"closed"});
+  const auto status = copy.target.status(at_ms(0));
+  EXPECT_EQ(status.state, PairState::Suspended);
+  EXPECT_EQ(status.reason, "suspended by command");
+  EXPECT_EQ(status.next_action, "rcctl pair resume g");
+}
+
 TEST(Target, RefusesWhatDoesNotFitItsJournal) {
   RecoveredJournal small;
   small.space = {0, 8192, 0, 1000};
