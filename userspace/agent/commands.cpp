@@ -14,6 +14,7 @@ Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& gro
     : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board), news_(news) {
   serve_knowledge();
   serve_forget();
+  serve_settings();
 }
 
 Result<io::GroupRow> Commands::group_row(const std::string& name) {

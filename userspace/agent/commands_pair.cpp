@@ -57,6 +57,11 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
                 state.next_action});
     return;
   }
+  if (news_.holds_settings(request.group)) { // the copy would be made with a lease that is about to end
+    reply(Error{ErrorCode::Again, "a change of the settings of group " + request.group + " is under way",
+                "repeat the command in a moment"});
+    return;
+  }
   const auto set = volume_set(*group);
   const auto volumes = match_volumes(set, request);
   if (!volumes) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/groups.hpp"
 
+#include "agent/group_settings.hpp"
 #include "agent/journal_setup.hpp"
 #include "base/log.hpp"
 #include "core/lineage.hpp"
@@ -214,6 +215,25 @@ void Groups::rows_changed(const std::string& name) {
     group->target.reset();
     make_runtime(name, *rows);
   }
+}
+
+Result<bool> Groups::take_settings(const control::GroupSetRequest& settings) {
+  const auto rows = rows_of(settings.name);
+  if (!rows)
+    return rows.error();
+  const io::GroupRow row = with_settings(rows->group, settings);
+  if (row == rows->group)
+    return false;
+  Group* group = find(settings.name);
+  if (group && group->source) // it may refuse; then nothing was changed
+    if (const Status taken = group->source->settings_changed(row); !taken)
+      return taken.error();
+  if (const auto put = context_.inventory.put(row); !put)
+    return put.error();
+  if (group && group->target)
+    group->target->settings_changed(row);
+  changed_(settings.name);
+  return true;
 }
 
 std::weak_ptr<io::Journal> Groups::stop_group(const std::string& name) {

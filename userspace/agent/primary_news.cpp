@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/primary_news.hpp"
 
+#include "agent/group_settings.hpp"
 #include "agent/knowledge_json.hpp"
 #include "base/log.hpp"
 #include "core/lineage.hpp"
+#include "format/control_check.hpp"
 
 #include <algorithm>
 
@@ -50,8 +52,18 @@ Json PrimaryNews::news_of(const std::string& group, const io::Topology& topology
     if (concerned && !node.self && !node.address.empty())
       nodes.push_back({{"name", node.name}, {"site", node.site}, {"address", node.address}});
   }
-  return {
+  Json news = {
       {"group", group}, {"lineage", lineage_to_json(groups_.lineage(group))}, {"nodes", std::move(nodes)}};
+  if (const io::GroupRow* row = row_of(topology, group); row && !held_.contains(group))
+    news["settings"] = to_json(settings_of(*row));
+  return news;
+}
+
+void PrimaryNews::hold_settings(const std::string& group, bool hold) {
+  if (hold)
+    held_.insert(group);
+  else
+    held_.erase(group);
 }
 
 void PrimaryNews::tell_one(const std::string& group, const std::string& peer, const Json& news,
@@ -152,6 +164,22 @@ void PrimaryNews::learn_nodes(const std::string& peer, const Json& nodes) {
     peers_.set_nodes(now->nodes);
 }
 
+// Those of the primary count at every copy: after a takeover they go on there.
+void PrimaryNews::take_settings(const std::string& peer, const std::string& group, const Json& told) {
+  const auto settings = from_json<GroupSetRequest>(told);
+  if (!settings || settings->name != group || !check(*settings)) {
+    log::warning("group " + group + ": the settings that node " + peer + " tells make no sense: ignored");
+    return;
+  }
+  const auto taken = groups_.take_settings(*settings);
+  if (!taken)
+    log::error("group " + group + ": the settings of node " + peer +
+               " are not taken: " + taken.error().text());
+  else if (*taken)
+    context_.events.add(Severity::Notice, EventKind::Change, "group " + group, group,
+                        "settings of node " + peer + " taken over");
+}
+
 void PrimaryNews::hear(const std::string& peer, const Json& news, NodeCalls::Answer answer) {
   const std::string name = text_of(news, "group");
   const auto topology = context_.inventory.load();
@@ -186,6 +214,8 @@ void PrimaryNews::hear(const std::string& peer, const Json& news, NodeCalls::Ans
       return;
     }
   }
+  if (news.contains("settings"))
+    take_settings(peer, name, news["settings"]);
   TargetRuntime* target = groups_.target(name);
   const bool moved = target && target->source() != peer;
   if (moved)

@@ -244,6 +244,20 @@ void SourceRuntime::volumes_changed(const VolumeSet& volumes) {
   step(core::source::VolumesChanged{sectors_by_number(volumes_)});
 }
 
+Status SourceRuntime::settings_changed(const io::GroupRow& row) {
+  if (ring_ && row.on_full != row_.on_full)
+    if (Status set = set_throttle(row.on_full); !set)
+      return set;
+  row_.on_full = row.on_full;
+  row_.checkpoint_ms = row.checkpoint_ms;
+  row_.ack_timeout_ms = row.ack_timeout_ms;
+  step(core::source::SettingsChanged{.checkpoint_interval_ms = row_.checkpoint_ms,
+                                     .throttle = row_.on_full == control::OnFull::Throttle});
+  for (const auto& [slot, link] : links_)
+    step(core::source::LinkAdded{link_config(link.pair)});
+  return {};
+}
+
 void SourceRuntime::add_pair(const io::PairRow& pair) {
   const auto slot = static_cast<core::LinkSlot>(pair.link_slot);
   const bool is_new = !links_.contains(slot);

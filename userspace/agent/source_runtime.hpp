@@ -25,6 +25,8 @@ public:
 
   // Commands.
   void volumes_changed(const VolumeSet& volumes);
+  // Refused: the kernel target doesn't take one of them; then nothing is changed.
+  Status settings_changed(const io::GroupRow& row);
   void add_pair(const io::PairRow& pair);
   void remove_pair(const std::string& peer);
   void suspend_pair(const std::string& peer, const std::string& reason);
@@ -83,6 +85,7 @@ private:
   // Steps from inside an action go through the loop: the core is never entered twice.
   void step_later(core::source::Event event);
 
+  Status set_throttle(control::OnFull on_full);
   void watch_ring();
   void read_ring();
   void report_progress();

@@ -211,6 +211,13 @@ void TargetRuntime::mode_changed(const io::PairRow& pair) {
   step(core::target::ModeChanged{lease_ns()});
 }
 
+void TargetRuntime::settings_changed(const io::GroupRow& row) {
+  row_.on_full = row.on_full;
+  row_.checkpoint_ms = row.checkpoint_ms;
+  row_.ack_timeout_ms = row.ack_timeout_ms;
+  step(core::target::ModeChanged{lease_ns()});
+}
+
 core::TargetStatus TargetRuntime::core_status() const {
   return core_ ? core_->status(now()) : core::TargetStatus{};
 }

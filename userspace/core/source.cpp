@@ -71,6 +71,7 @@ void Source::Parts::dispatch(const Event& event) {
           [&](const LinkDown& e) { with_link(e.link, [&](Link& link) { on_link_down(link, e.reason); }); },
           [&](const MessageArrived& e) { on_message(e); },
           [&](const LinkAdded& e) { on_added(e); },
+          [&](const SettingsChanged& e) { on_settings(e); },
           [&](const LinkRemoved& e) { on_removed(e); },
           [&](const SuspendRequested& e) { on_suspend(e); },
           [&](const ResumeRequested& e) { on_resume_request(e); },

@@ -170,6 +170,10 @@ struct MessageArrived {
 struct LinkAdded {
   LinkConfig config; // of an existing slot: its settings changed (mode, window, time-out)
 };
+struct SettingsChanged { // of the group; a link's come with LinkAdded
+  std::uint64_t checkpoint_interval_ms = 1000;
+  bool throttle = false;
+};
 struct LinkRemoved {
   LinkSlot link = 0;
 };
@@ -192,11 +196,11 @@ struct VolumesChanged {   // by number, 0: none; a volume that the peers' images
 
 struct Tick {}; // at least every 50 ms
 
-using Event =
-    std::variant<Started, VolumesLoaded, RingAttached, StreamStarted, RecordsCommitted, RingProgress,
-                 CheckpointPut, SyncSwitched, Reckoned, CopyRefused, EndOfCopyingRefused, SpillDurable,
-                 SpillFailed, SentFromSpill, LinkUp, LinkDown, MessageArrived, LinkAdded, LinkRemoved,
-                 SuspendRequested, ResumeRequested, ResyncRequested, ForceConfirmed, VolumesChanged, Tick>;
+using Event = std::variant<Started, VolumesLoaded, RingAttached, StreamStarted, RecordsCommitted,
+                           RingProgress, CheckpointPut, SyncSwitched, Reckoned, CopyRefused,
+                           EndOfCopyingRefused, SpillDurable, SpillFailed, SentFromSpill, LinkUp, LinkDown,
+                           MessageArrived, LinkAdded, SettingsChanged, LinkRemoved, SuspendRequested,
+                           ResumeRequested, ResyncRequested, ForceConfirmed, VolumesChanged, Tick>;
 
 // ---------------------------------------------------------------------------------------------------------
 // Actions

@@ -3,6 +3,8 @@
 // is closed before its link leaves: until it says so, or the deadline passed, no write completes alone.
 #include "core/source_parts.hpp"
 
+#include <algorithm>
+
 namespace rc::core {
 using namespace source;
 
@@ -43,6 +45,14 @@ void Source::Parts::on_added(const LinkAdded& event) {
     if (sync.phase == Sync::Phase::Off || sync.phase == Sync::Phase::Alone)
       finish_leaving(link);
   }
+}
+
+// What waits goes on by the new settings: a spill that was begun ends as ever, a checkpoint comes no later
+// than one new interval from now.
+void Source::Parts::on_settings(const SettingsChanged& event) {
+  config.throttle = event.throttle;
+  config.checkpoint_interval_ms = event.checkpoint_interval_ms;
+  next_checkpoint_ns = std::min(next_checkpoint_ns, now.boot_ns + event.checkpoint_interval_ms * ms);
 }
 
 void Source::Parts::on_removed(const LinkRemoved& event) {

@@ -288,6 +288,7 @@ struct Source::Parts {
   void on_link_up(Link& link);
   void on_link_down(Link& link, const std::string& reason);
   void on_added(const source::LinkAdded& event);
+  void on_settings(const source::SettingsChanged& event);
   void on_removed(const source::LinkRemoved& event);
   void on_suspend(const source::SuspendRequested& event);
   void on_resume_request(const source::ResumeRequested& event);

@@ -94,6 +94,13 @@ Status check(const GroupCreateRequest& request) {
                      check_times(request.checkpoint_ms, request.ack_timeout_ms));
 }
 
+Status check(const GroupSetRequest& request) {
+  if (!request.on_full && request.checkpoint_ms == 0 && request.ack_timeout_ms == 0)
+    return usage("no setting is given", "--on-full, --checkpoint-interval or --ack-timeout");
+  return first_wrong(check_group_name(request.name),
+                     check_times(request.checkpoint_ms, request.ack_timeout_ms));
+}
+
 Status check(const NodeRemoveRequest& request) { return check_name("node", request.name); }
 Status check(const GroupDeleteRequest& request) { return check_group_name(request.name); }
 

@@ -47,6 +47,13 @@ template <typename V, Is<GroupCreateRequest> T> void fields(V& visit, T& v) {
   visit("dry_run", v.dry_run);
 }
 
+template <typename V, Is<GroupSetRequest> T> void fields(V& visit, T& v) {
+  visit.required("name", v.name);
+  visit("on_full", v.on_full);
+  visit("checkpoint_ms", v.checkpoint_ms);
+  visit("ack_timeout_ms", v.ack_timeout_ms);
+}
+
 template <typename V, Is<VolumeCreateRequest> T> void fields(V& visit, T& v) {
   visit.required("group", v.group);
   visit.required("name", v.name);

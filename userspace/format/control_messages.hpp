@@ -47,6 +47,16 @@ struct GroupCreateRequest {
   bool dry_run = false;
 };
 
+// Changes settings of a group at its primary and at every copy; what is left out stays as it is. A peer that
+// is told (call group.settings, news) gets all of them.
+struct GroupSetRequest {
+  static constexpr const char* method = "group.set";
+  std::string name;
+  std::optional<OnFull> on_full;
+  std::uint32_t checkpoint_ms = 0;  // 0: stays
+  std::uint32_t ack_timeout_ms = 0; // 0: stays
+};
+
 // The group without volumes and pairs: its journal is given up, its name is free.
 struct GroupDeleteRequest {
   static constexpr const char* method = "group.delete";

@@ -311,6 +311,33 @@ TEST(Source, ACopyIsAnsweredWhenAllThatTheRingHeldIsReadAgain) {
   EXPECT_EQ(resume->from, synced + 3);
 }
 
+TEST(Source, AShorterIntervalCountsFromNowOn) {
+  Primary primary;
+  EXPECT_TRUE(of<PutCheckpoint>(primary.step(Tick{}, 900)).empty());
+  primary.step(SettingsChanged{200, false}, 700);
+  EXPECT_TRUE(of<PutCheckpoint>(primary.step(Tick{}, 899)).empty());
+  EXPECT_EQ(of<PutCheckpoint>(primary.step(Tick{}, 900)).size(), 1U);
+}
+
+TEST(Source, ALongerWaitIsTakenOverByARunningPair) {
+  Primary primary(LinkMode::Sync);
+  primary.finish_copying(primary.attach_blank());
+  LinkConfig link;
+  link.peer = link.site = "lyon";
+  link.mode = LinkMode::Sync;
+  link.ack_timeout_ms = 20000;
+  const Actions changed = primary.step(LinkAdded{link}, 400);
+  EXPECT_TRUE(of<CloseLink>(changed).empty()) << "the pair goes on";
+  primary.step(CheckpointPut{Era::of(1, 1), primary.read + 1, 0, ""}, 400);
+  primary.capture({record(DMRC_MARKER, primary.read + 1), record(DMRC_HELD, primary.read + 2)}, 400);
+  format::WatermarksMessage complete = primary.marks(primary.read);
+  complete.complete = Era::of(1, 1);
+  primary.say(complete, 410);
+  primary.step(Tick{}, 450);
+  const Actions answered = primary.say(format::ChallengeMessage{test_stream, 1, lease_for(20000)}, 500);
+  EXPECT_EQ((said<format::ChallengeAnswerMessage, SendMessage>(answered).size()), 1U);
+}
+
 TEST(Source, ASuspendedPairStaysSuspendedWhenItsCopyGreets) {
   Primary primary;
   primary.finish_copying(primary.attach_blank());
