@@ -21,8 +21,8 @@ constexpr auto refresh_interval = std::chrono::seconds(1);
 class Agent {
 public:
   Agent(boost::asio::io_context& loop, io::Config config, io::Inventory inventory,
-        std::shared_ptr<io::TlsContext> tls)
-      : context_(loop, std::move(config), std::move(inventory), std::move(tls)),
+        std::unique_ptr<io::InventoryWriter> writer, std::shared_ptr<io::TlsContext> tls)
+      : context_(loop, std::move(config), std::move(inventory), std::move(writer), std::move(tls)),
         peers_(context_, {.up = [this](const auto& peer) { sessions_.link_up(peer); },
                           .down =
                               [this](const auto& peer, const auto& reason) {
@@ -174,9 +174,12 @@ int run(const std::string& config_path) {
   auto inventory = io::Inventory::open(config->inventory_path());
   if (!inventory)
     return fail(inventory.error());
+  auto writer = io::InventoryWriter::start(*inventory);
+  if (!writer)
+    return fail(writer.error());
   protect_process();
   boost::asio::io_context loop(1);
-  Agent agent(loop, std::move(*config), std::move(*inventory), std::move(*tls));
+  Agent agent(loop, std::move(*config), std::move(*inventory), std::move(*writer), std::move(*tls));
   if (const Status started = agent.start(); !started)
     return fail(started.error());
   loop.run();
