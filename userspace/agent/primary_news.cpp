@@ -137,14 +137,24 @@ void PrimaryNews::link_down(const std::string& peer) {
 
 // ---- hearing
 
-void PrimaryNews::learn_nodes(const std::string& peer, const Json& nodes) {
+std::vector<std::pair<std::string, std::string>> PrimaryNews::groups_with(const std::string& node) const {
+  std::vector<std::pair<std::string, std::string>> groups;
+  for (const auto& [group, heard] : heard_)
+    if (heard.nodes.contains(node) && groups_.runs(group) && !groups_.source(group))
+      groups.emplace_back(group, heard.primary);
+  return groups;
+}
+
+void PrimaryNews::learn_nodes(const std::string& peer, const std::string& group, const Json& nodes) {
   const auto topology = context_.inventory.load();
   if (!topology || !nodes.is_array())
     return;
   bool any = false;
+  Heard& heard = heard_[group] = Heard{peer, {}};
   for (const auto& node : nodes) {
     const io::NodeRow row{
         .name = text_of(node, "name"), .site = text_of(node, "site"), .address = text_of(node, "address")};
+    heard.nodes.insert(row.name);
     const bool known = std::any_of(topology->nodes.begin(), topology->nodes.end(),
                                    [&](const io::NodeRow& each) { return each.name == row.name; });
     if (known || !check_name("node", row.name) || !check_name("site", row.site) ||
@@ -188,8 +198,6 @@ void PrimaryNews::hear(const std::string& peer, const Json& news, NodeCalls::Ans
     answer(Json{{"role", "none"}});
     return;
   }
-  if (news.contains("nodes"))
-    learn_nodes(peer, news["nodes"]);
   if (row->role == Role::Primary) { // a session of the two settles who is stale
     answer(Json{{"role", "primary"}});
     return;
@@ -214,6 +222,8 @@ void PrimaryNews::hear(const std::string& peer, const Json& news, NodeCalls::Ans
       return;
     }
   }
+  if (news.contains("nodes"))
+    learn_nodes(peer, name, news["nodes"]);
   if (news.contains("settings"))
     take_settings(peer, name, news["settings"]);
   TargetRuntime* target = groups_.target(name);

@@ -284,7 +284,9 @@ std::vector<Verb> topology_verbs() {
        {{"NODE", Kind::Node}},
        {},
        node_remove,
-       "Refused while a pair with NODE exists: it says which. Its certificate stays valid."},
+       "Refused while a pair with NODE exists, or while NODE and this node hold copies of one group: it says "
+       "which. Its\n"
+       "certificate stays valid."},
       {"group create",
        "Make a group: volumes that share one order of writes",
        {{"GROUP"}},
