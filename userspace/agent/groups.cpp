@@ -160,14 +160,14 @@ void Groups::opened(const std::string& name, Result<std::shared_ptr<io::Journal>
   make_runtime(name, *rows);
 }
 
-void Groups::make_runtime(const std::string& name, const Rows& rows) {
+void Groups::make_runtime(const std::string& name, const Rows& rows, bool took_over) {
   Group& group = groups_[name];
   if (group.journal->state().role == format::Role::Primary) {
     if (rows.volumes.volumes.empty())
       return; // begins with its first volume
     group.source = std::make_shared<SourceRuntime>(services(), rows.group, rows.volumes, rows.pairs_from_here,
                                                    rows.sites);
-    group.source->start(group.journal);
+    group.source->start(group.journal, took_over);
     return;
   }
   if (rows.pairs_to_here.empty() || rows.volumes.volumes.empty()) {
@@ -288,7 +288,7 @@ void Groups::become_primary(const std::string& name) {
     if (const auto removed = context_.inventory.remove_pair(ended.group, ended.source, ended.target);
         !removed)
       log::error("inventory: " + removed.error().text());
-  make_runtime(name, *rows);
+  make_runtime(name, *rows, true);
   changed_(name);
 }
 

@@ -65,7 +65,7 @@ private:
   };
   Result<Rows> rows_of(const std::string& group);
   void opened(const std::string& name, Result<std::shared_ptr<io::Journal>> journal);
-  void make_runtime(const std::string& name, const Rows& rows);
+  void make_runtime(const std::string& name, const Rows& rows, bool took_over = false);
   void become_primary(const std::string& name);
   void failed(const std::string& name, const Error& error);
   void one_settled();

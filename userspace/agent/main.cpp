@@ -4,6 +4,7 @@
 #include "agent/commands.hpp"
 #include "agent/service.hpp"
 #include "agent/version.hpp"
+#include "agent/witnesses.hpp"
 #include "base/log.hpp"
 #include "io/control_socket.hpp"
 
@@ -43,6 +44,7 @@ public:
         groups_(context_, peers_, sessions_, [this](const std::string&) { board_.changed(); }),
         board_(context_, peers_, groups_),
         news_(context_, peers_, calls_, groups_, [this] { board_.changed(); }),
+        witnesses_(context_, peers_, calls_, groups_),
         commands_(context_, peers_, calls_, groups_, board_, news_), tick_(loop), refresh_(loop),
         signals_(loop, SIGTERM, SIGINT) {}
 
@@ -119,6 +121,7 @@ private:
 
   void refresh() {
     news_.tick();
+    witnesses_.tick();
     board_.refresh();
     refresh_.expires_after(refresh_interval);
     refresh_.async_wait([this](boost::system::error_code failed) {
@@ -142,6 +145,7 @@ private:
   Groups groups_;
   StatusBoard board_;
   PrimaryNews news_;
+  Witnesses witnesses_;
   Commands commands_;
   std::unique_ptr<io::ControlServer> server_;
   boost::asio::steady_timer tick_;

@@ -80,6 +80,7 @@ void Source::Parts::dispatch(const Event& event) {
             if (life == Life::Unconfirmed)
               confirm("command");
           },
+          [&](const NodesAsked& e) { on_asked(e); },
           [&](const VolumesChanged& e) {
             config.volume_sectors = e.volume_sectors;
             for (auto& [slot, link] : links)

@@ -26,8 +26,26 @@ void Source::Parts::started(const Started& event) {
     const std::uint64_t lease = lease_for(link->config.ack_timeout_ms);
     load_after_ns = now.boot_ns + lease + margin_for(lease);
   }
-  if (links.empty())
+  if (event.took_over) {
+    confirm("the takeover's command");
+    return;
+  }
+  // A history that began here, and has no pair (any more): no other node holds a copy that could have taken
+  // over, unless a command forgot it with --force. But a site that took over begins without pairs, too, while
+  // others still hold copies of its former primary: then the agent asks the nodes that it knows.
+  if (links.empty() && state.position.lineage.size() <= 1)
     confirm("no other site has the group");
+}
+
+void Source::Parts::on_asked(const NodesAsked& event) {
+  if (life != Life::Unconfirmed || !links.empty())
+    return;
+  if (event.vouched) {
+    confirm(event.what);
+    return;
+  }
+  life_reason = "the generation of this primary is not confirmed: " + event.what;
+  life_next = event.next_action;
 }
 
 // A primary's image holds every volume: should this node become a copy, only what differs is copied.

@@ -200,6 +200,7 @@ struct Source::Parts {
   void started(const source::Started& event);
   void hold_all_volumes();
   void confirm(const std::string& by);
+  void on_asked(const source::NodesAsked& event);
   void load_volumes();
   void copy_is_not_current(); // said by itself: a start need not wait for its lease
   void on_loaded(const source::VolumesLoaded& event);

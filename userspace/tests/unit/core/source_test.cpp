@@ -208,6 +208,28 @@ TEST(Source, WithoutLinksThereIsNobodyToAsk) {
   EXPECT_EQ(of<LoadVolumes>(source.step(Started{false}, at_ms(0))).size(), 1U);
 }
 
+// After a takeover there are copies of the former primary at other sites, and no pair with them yet.
+TEST(Source, ASiteThatTookOverIsNotItsOwnWitness) {
+  SourceConfig config;
+  config.volume_sectors = {64};
+  format::GroupState state;
+  state.role = format::Role::Primary;
+  state.position = {{first_entry(), {2, "lyon", 22, Era::of(1, 9)}}, Era::open()};
+  Source source(config, state, {});
+  EXPECT_TRUE(of<LoadVolumes>(source.step(Started{false}, at_ms(0))).empty());
+  EXPECT_TRUE(of<LoadVolumes>(source.step(NodesAsked{false, "nobody answers", "wait"}, at_ms(1))).empty());
+  EXPECT_EQ(source.status(at_ms(1)).state, "waiting for confirmation");
+  EXPECT_NE(source.status(at_ms(1)).reason.find("nobody answers"), std::string::npos);
+  const Actions confirmed =
+      source.step(NodesAsked{true, "node nice knows no newer generation", ""}, at_ms(2));
+  ASSERT_EQ(of<LoadVolumes>(confirmed).size(), 1U);
+  EXPECT_EQ(of<LoadVolumes>(confirmed)[0].generation, 2U);
+  EXPECT_TRUE(of<LoadVolumes>(source.step(NodesAsked{true, "again", ""}, at_ms(3))).empty());
+  Source right_after(config, state, {});
+  EXPECT_EQ(of<LoadVolumes>(right_after.step(Started{false, true}, at_ms(0))).size(), 1U)
+      << "commanded just now";
+}
+
 TEST(Source, TheDeadlineIsWithTheKernelBeforeTheAnswerIsSent) {
   Primary primary(LinkMode::Sync);
   primary.finish_copying(primary.attach_blank());
