@@ -295,9 +295,9 @@ void SourceRuntime::resume_pair(const std::string& peer) {
   services_.sessions.hurry(row_.name, peer);
 }
 
-void SourceRuntime::resync_pair(const std::string& peer) {
+void SourceRuntime::resync_pair(const std::string& peer, bool in_place) {
   if (const auto* link = link_of(peer))
-    step(core::source::ResyncRequested{static_cast<core::LinkSlot>(link->pair.link_slot)});
+    step(core::source::ResyncRequested{static_cast<core::LinkSlot>(link->pair.link_slot), in_place});
   services_.sessions.hurry(row_.name, peer);
 }
 

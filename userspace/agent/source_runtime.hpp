@@ -32,7 +32,7 @@ public:
   void remove_pair(const std::string& peer);
   void suspend_pair(const std::string& peer, const std::string& reason);
   void resume_pair(const std::string& peer);
-  void resync_pair(const std::string& peer);
+  void resync_pair(const std::string& peer, bool in_place);
   void force_confirm();
   // It waits for a confirmation and has no pair whose copy could give it.
   bool needs_witness() const;

@@ -81,6 +81,7 @@ void TargetRuntime::begin(Prepared prepared) {
   config.link = static_cast<core::LinkSlot>(pair_.link_slot);
   config.volume_sectors = sectors_by_number(volumes_);
   config.lease_ns = lease_ns();
+  config.node = services_.context.config.node;
   core::RecoveredJournal recovered;
   recovered.index = std::move(prepared.index);
   recovered.space = space();

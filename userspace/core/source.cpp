@@ -75,7 +75,9 @@ void Source::Parts::dispatch(const Event& event) {
           [&](const LinkRemoved& e) { on_removed(e); },
           [&](const SuspendRequested& e) { on_suspend(e); },
           [&](const ResumeRequested& e) { on_resume_request(e); },
-          [&](const ResyncRequested& e) { with_link(e.link, [&](Link& link) { resync_asked(link); }); },
+          [&](const ResyncRequested& e) {
+            with_link(e.link, [&](Link& link) { resync_asked(link, e.in_place); });
+          },
           [&](const ForceConfirmed&) {
             if (life == Life::Unconfirmed)
               confirm("command");

@@ -68,6 +68,7 @@ void Source::Parts::on_suspend(const SuspendRequested& event) {
   if (!link || (link->hold && !link->removing))
     return;
   link->hold = true;
+  link->in_place = false;
   link->hold_reason = event.reason;
   const bool waits =
       sync_link() == link && sync.phase != Sync::Phase::Off && sync.phase != Sync::Phase::Alone;
@@ -133,8 +134,11 @@ void Source::Parts::on_resume_request(const ResumeRequested& event) {
 }
 
 // A current copy applies its seal before the resync; until then writes wait, at most for their deadline.
-void Source::Parts::resync_asked(Link& link) {
-  if (link.hold || link.resync || life == Life::Stale)
+void Source::Parts::resync_asked(Link& link, bool in_place) {
+  if (link.hold || life == Life::Stale)
+    return;
+  link.in_place = in_place;
+  if (link.resync)
     return;
   link.start_over = true;
   link.pair.move(PairState::Pending, "resync by command: only what differs is copied",

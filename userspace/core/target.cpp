@@ -171,6 +171,7 @@ void Target::Parts::send_watermarks() {
   message.journal_slots_used = space.used_slots;
   message.journal_slots = space.capacity_slots;
   message.draft_complete = !state.draft;
+  message.in_place = state.draft && state.draft->in_place;
   last_watermarks_ns = now.boot_ns;
   send(std::move(message));
 }

@@ -147,9 +147,11 @@ int pair_create(const Invocation& invocation, Terminal& terminal) {
 }
 
 template <control::PairAction action> int pair_action(const Invocation& invocation, Terminal& terminal) {
-  return change(control::PairActionRequest{invocation.text("GROUP"), invocation.text("to"), action,
-                                           invocation.has("force")},
-                invocation, terminal);
+  return change(
+      control::PairActionRequest{invocation.text("GROUP"), invocation.text("to"), action,
+                                 invocation.has("force"),
+                                 action == control::PairAction::Resync && invocation.has("in-place")},
+      invocation, terminal);
 }
 
 // ---- list and show ----
@@ -407,14 +409,20 @@ std::vector<Verb> topology_verbs() {
       {"pair resync",
        "Give up a pair's backlog: compare the region maps, copy what may differ",
        {{"GROUP", Kind::Group}},
-       {to_option, {"force", nullptr, "also a current sync copy, which lacks nothing"}},
+       {to_option,
+        {"in-place", nullptr,
+         "where the copy's journal is too small: overwrite its image (only with --force)"},
+        {"force", nullptr, "also a current sync copy, which lacks nothing; also in place"}},
        pair_action<control::PairAction::Resync>,
        "For a link that stays behind: instead of every write since, only what differs is sent, as it is "
        "now. The copy\n"
        "keeps its image until the resync is complete. It trusts the maps; it does not read and compare "
        "data. A pair that\n"
        "was suspended by command is resumed with 'rcctl pair resume', which does this by itself where it "
-       "has to."},
+       "has to.\n"
+       "--in-place: the copy has no image, and no takeover is possible there, until this one resync is "
+       "complete; an\n"
+       "interruption makes it copy everything."},
       {"list",
        "List nodes, groups, volumes and pairs",
        {{"KIND", Kind::Word, false, {"nodes", "groups", "volumes", "pairs"}}},

@@ -127,6 +127,8 @@ Status check(const PairCreateRequest& request) {
 }
 
 Status check(const PairActionRequest& request) {
+  if (request.in_place && request.action != PairAction::Resync)
+    return usage("only a resync can be in place", "leave it out");
   return first_wrong(check_group_name(request.group),
                      request.to.empty() ? Status{} : check_name("node", request.to));
 }

@@ -86,6 +86,7 @@ template <typename V, Is<PairActionRequest> T> void fields(V& visit, T& v) {
   visit("to", v.to);
   visit.required("action", v.action);
   visit("force", v.force);
+  visit("in_place", v.in_place);
 }
 
 template <typename V, Is<ListRequest> T> void fields(V&, T&) {}

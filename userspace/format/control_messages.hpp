@@ -109,7 +109,8 @@ struct PairActionRequest {
   std::string group;
   std::string to; // node; empty: the group's only pair
   PairAction action = PairAction::Suspend;
-  bool force = false; // delete: also when the other node can't be told
+  bool force = false;    // delete: also when the other node can't be told
+  bool in_place = false; // resync: what the copy's journal can't gather is applied in place; only with force
 };
 
 // The topology that this node knows (inventory). `list` and `show` of rcctl.

@@ -286,6 +286,36 @@ TEST(Source, AResyncByCommandGivesUpWhatCouldBeResumed) {
   EXPECT_EQ((said<format::ResumeMessage, SendMessage>(greet()).size()), 1U) << "one command, one resync";
 }
 
+TEST(Source, InPlaceIsForOneResync) {
+  Primary primary;
+  primary.finish_copying(primary.attach_blank());
+  const auto resync = [&](std::uint64_t time_ms) {
+    primary.step(LinkDown{0, "test"}, time_ms);
+    primary.step(LinkUp{0}, time_ms);
+    primary.say(primary.hello(0, false), time_ms);
+    format::ResyncReadyMessage ready;
+    ready.position = {{first_entry()}, Era::of(1, 1)};
+    ready.agreed = Era::of(1, 1);
+    ready.image_volumes = {0};
+    const auto asked = of<ReckonDirty>(primary.say(ready, time_ms));
+    EXPECT_EQ(asked.size(), 1U);
+    const auto attach = said<format::AttachMessage, SendMessage>(
+        primary.step(Reckoned{0, asked[0].ticket, {{0, 0, 8, Era::of(1, 2)}}}, time_ms));
+    EXPECT_EQ(attach.size(), 1U);
+    return attach[0].in_place;
+  };
+  primary.step(ResyncRequested{0, true}, 450);
+  EXPECT_TRUE(resync(460));
+  format::WatermarksMessage in_place = primary.marks(primary.read);
+  in_place.in_place = true;
+  primary.say(in_place, 470);
+  EXPECT_NE(primary.source->status(at_ms(470)).links[0].reason.find("no takeover is possible"),
+            std::string::npos);
+  EXPECT_TRUE(resync(480)) << "it was interrupted";
+  primary.step(ResyncRequested{0, false}, 490);
+  EXPECT_FALSE(resync(500)) << "the newest command counts";
+}
+
 TEST(Source, AResyncByCommandDoesNotWakeWhatIsSuspendedByCommand) {
   Primary primary;
   primary.finish_copying(primary.attach_blank());

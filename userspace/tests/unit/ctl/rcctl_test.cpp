@@ -191,6 +191,14 @@ TEST_F(Rcctl, switches_and_relative_paths_reach_the_agent) {
   EXPECT_NE(last_call().find(R"("action":"suspend")"), std::string::npos);
 }
 
+TEST_F(Rcctl, in_place_is_a_word_of_its_own) {
+  EXPECT_EQ(rcctl({"pair", "resync", "bank", "--in-place"}).code, 0);
+  Json sent = Json::parse(last_call().substr(12));
+  EXPECT_EQ(sent["in_place"], true);
+  EXPECT_EQ(sent["force"], false);
+  EXPECT_EQ(rcctl({"pair", "suspend", "bank", "--in-place"}).code, 2);
+}
+
 TEST_F(Rcctl, settings_that_are_not_named_stay) {
   EXPECT_EQ(rcctl({"group", "set", "bank", "--on-full", "throttle"}).code, 0);
   EXPECT_EQ(last_call(),

@@ -94,7 +94,8 @@ TEST(MessagesCbor, AMissingOrWrongFieldIsRefusedAndAnUnknownOneIgnored) {
     for (const auto& [key, value] : whole.items()) {
       json less = whole;
       less.erase(key);
-      EXPECT_EQ(decode_message(encode_json(less)).ok(), key == "draft" || key == "suspended")
+      EXPECT_EQ(decode_message(encode_json(less)).ok(),
+                key == "draft" || key == "suspended" || key == "in_place")
           << name_of(message) << " without " << key;
       json wrong = whole;
       wrong[key] = -1.5;
