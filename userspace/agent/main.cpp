@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "io/control_socket.hpp"
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <boost/program_options.hpp>
 #include <filesystem>
@@ -24,7 +25,11 @@ public:
   Agent(boost::asio::io_context& loop, io::Config config, io::Inventory inventory,
         std::unique_ptr<io::InventoryWriter> writer, std::shared_ptr<io::TlsContext> tls)
       : context_(loop, std::move(config), std::move(inventory), std::move(writer), std::move(tls)),
-        peers_(context_, {.up = [this](const auto& peer) { sessions_.link_up(peer); },
+        peers_(context_, {.up =
+                              [this](const auto& peer) {
+                                calls_.note(peer, "link.can", {{"codecs", {"zstd"}}});
+                                sessions_.link_up(peer);
+                              },
                           .down =
                               [this](const auto& peer, const auto& reason) {
                                 calls_.link_down(peer, reason);
@@ -56,6 +61,13 @@ public:
     if (const auto put = context_.inventory.put(self); !put)
       return put.error();
     calls_.serve(commands_);
+    calls_.on_note("link.can", [this](const std::string& peer, const control::Json& what) {
+      const auto codecs = what.is_object() ? what.find("codecs") : what.end();
+      io::Link* link = peers_.link(peer);
+      if (link && what.is_object() && codecs != what.end() && codecs->is_array() &&
+          std::find(codecs->begin(), codecs->end(), "zstd") != codecs->end())
+        link->compress(context_.config.compress);
+    });
     if (Status listening = peers_.listen(); !listening)
       return listening;
     auto server = io::ControlServer::listen(context_.executor(), context_.config.socket, commands_);
