@@ -28,7 +28,7 @@ struct Witnesses::Round {
   std::size_t open = 1;
   std::uint64_t generation = 0;     // this node's
   std::vector<std::string> silent;  // nodes that could not be asked
-  std::vector<std::string> holders; // that have the group and know nothing newer
+  std::vector<std::string> holders; // of copies, that know nothing newer
   std::string newer;                // a node that knows a newer generation
   std::uint64_t newer_generation = 0;
 };
@@ -72,7 +72,7 @@ void Witnesses::ask(const std::string& group, const io::Topology& topology) {
             if (known > round->generation && known > round->newer_generation) {
               round->newer = name;
               round->newer_generation = known;
-            } else if (known != 0) {
+            } else if (told->contains("copy") && known != 0) {
               round->holders.push_back(name);
             }
           }
@@ -99,10 +99,10 @@ void Witnesses::conclude(const Round& round) {
            " there; to make this node a copy: delete volumes and group here, " +
            "then rcctl pair create on the new primary";
   } else if (vouched) {
-    what = round.holders.empty() ? "no other node has the group"
+    what = round.holders.empty() ? "no other node holds a copy or knows a newer generation"
                                  : "node " + round.holders.front() + " knows no newer generation";
   } else {
-    what = "this site took over and has no pair yet, and no node that holds the group can be asked (no link "
+    what = "this site took over and has no pair yet, and no node that holds a copy can be asked (no link "
            "to " +
            silent + ")";
     next = "connect it; or, when no other site took over: rcctl confirm " + round.group +

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Asks the other nodes about a primary that starts without a pair, and so without a copy that could confirm
 // it: a site that took over, and was away before it was given pairs. It goes on when every node that can be
-// asked knows no newer generation, and one of them holds the group or none is missing (docs/pipeline.md,
+// asked knows no newer generation, and one of them holds a copy or none is missing (docs/pipeline.md,
 // Takeover). Must not: decide for a primary that has pairs (core does). Main thread.
 #pragma once
 
