@@ -286,6 +286,8 @@ template <typename V, Is<LinkStatus> T> void fields(V& visit, T& v) {
   visit("address", v.address);
   visit.required("state", v.state);
   visit("rtt_seconds", v.rtt_seconds);
+  visit("sent_bytes", v.sent_bytes);
+  visit("saved_bytes", v.saved_bytes);
   visit("since", v.since);
   visit("reason", v.reason);
   visit("next_action", v.next_action);

@@ -333,6 +333,8 @@ struct LinkStatus {
   std::string address;
   LinkState state = LinkState::Down;
   std::optional<double> rtt_seconds;
+  std::uint64_t sent_bytes = 0;  // over this connection, before encryption
+  std::uint64_t saved_bytes = 0; // that compression took off
   std::string since;
   std::string reason;
   std::string next_action;

@@ -41,6 +41,7 @@ struct LinkCounters {
   std::uint64_t sent_frames = 0;
   std::uint64_t received_frames = 0;
   std::uint64_t packed_frames = 0; // sent compressed
+  std::uint64_t saved_bytes = 0;   // by that
 };
 
 struct LinkCallbacks {

@@ -75,7 +75,8 @@ LinkCounters LinkThread::counters() const {
           .received_bytes = received_bytes_,
           .sent_frames = sent_frames_,
           .received_frames = received_frames_,
-          .packed_frames = packed_frames_};
+          .packed_frames = packed_frames_,
+          .saved_bytes = saved_bytes_};
 }
 
 void LinkThread::run() {
@@ -145,6 +146,7 @@ void LinkThread::encode(Outgoing& frame) {
   if (const auto* records = std::get_if<format::OutgoingRecords>(&frame.body);
       records && compresses(Clock::now()))
     if (auto packed = packer_.pack(*records)) {
+      saved_bytes_ += records->body_bytes() - packed->size();
       frame.type = format::FrameType::Packed;
       frame.body = std::move(*packed);
       packed_frames_++;

@@ -67,7 +67,7 @@ private:
   std::atomic<std::size_t> queued_bytes_{0};
   std::atomic<std::size_t> unhandled_bytes_{0};
   std::atomic<std::uint64_t> sent_bytes_{0}, received_bytes_{0}, sent_frames_{0}, received_frames_{0};
-  std::atomic<std::uint64_t> packed_frames_{0};
+  std::atomic<std::uint64_t> packed_frames_{0}, saved_bytes_{0};
   std::atomic<Compress> compress_{Compress::Off};
   std::atomic<std::uint32_t> round_trip_us_{0};
 

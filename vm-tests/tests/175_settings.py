@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an administrator changes while a group runs: settings, at every node and without an interruption; a suspend that
-the copy calls by its name; a resync in place where the copy's journal is too small; and a site that took over, has no
-pair yet and was away: it takes no write before somebody who holds the group knew no newer generation."""
+the copy calls by its name; a resync in place where the copy's journal is too small; compression on a slow network; and
+a site that took over, has no pair yet and was away: it takes no write before somebody who holds a copy knew no newer
+generation."""
 
 import json
 import time
@@ -100,8 +101,14 @@ def test_a_delta_that_does_not_fit_is_applied_in_place_by_command(lab):
         "resynchronising in place") and s)
     assert not told["restartable"] and "no takeover is possible" in told["pairs"][0]["reason"], told
     wait_for("told at the primary", lambda: "in place" in group.pair("async1")["reason"], 20)
-    lab.wan("primary1", "async1", clear=True)
+    lab.wan("primary1", "async1", rate_mbit=16)
     group.wait_protected(300)
+    # What compresses goes over a slow network compressed.
+    node.exec(f"yes remotecopy | dd of={sites.device('data')} bs=1M count=24 iflag=fullblock oflag=direct status=none", timeout=180)
+    group.rcctl("primary1", "wait", sites.GROUP, "--for", "drained", "--timeout", "60", timeout=90)
+    link = json.loads(group.rcctl("primary1", "status", "--json").out)["links"][0]
+    assert link["saved_bytes"] > 8 << 20, link
+    lab.wan("primary1", "async1", clear=True)
     group.rcctl("primary1", "wait", sites.GROUP, "--for", "drained", "--timeout", "60", timeout=90)
     want = node.sh(f"sha256sum < {sites.device('data')}", timeout=120)
     node.power_cut()

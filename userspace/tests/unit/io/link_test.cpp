@@ -155,6 +155,7 @@ TEST_F(LinkTest, records_arrive_whole_with_their_data) {
   EXPECT_EQ(arrived.back().records.size(), 100u);
   EXPECT_EQ(*arrived.back().data, *data);
   EXPECT_EQ(connected_->counters().packed_frames, 1u);
+  EXPECT_GT(connected_->counters().saved_bytes, data->size() * 3 / 4);
   EXPECT_LT(connected_->counters().sent_bytes - before, data->size() / 4);
   EXPECT_EQ(accepted_->counters().received_bytes, connected_->counters().sent_bytes);
 }
