@@ -14,6 +14,7 @@ Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& gro
     : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board), news_(news) {
   serve_knowledge();
   serve_forget();
+  serve_settings();
 }
 
 Result<io::GroupRow> Commands::group_row(const std::string& name) {
@@ -174,29 +175,55 @@ void Commands::status(const StatusRequest& request, Reply<StatusReply> reply) {
 }
 
 void Commands::events(const EventsRequest& request, Reply<EventsReply> reply) {
-  auto stored = context_.inventory.events(request.group, request.after, request.limit);
-  if (!stored) {
-    reply(stored.error());
-    return;
-  }
-  EventsReply answer;
-  answer.events = std::move(*stored);
-  if (!reply.wants_more()) {
-    reply(answer);
-    return;
-  }
-  reply.progress(answer);
-  EventsReply complete;
-  complete.dump_complete = true;
-  reply.progress(complete);
-  const int follower = context_.events.follow([reply, group = request.group](const EventInfo& event) {
-    if (!reply.open() || (!group.empty() && event.group != group))
-      return;
+  // What is stored is read behind what is being stored; what happens meanwhile is told after it.
+  struct Stream {
+    bool dumped = false;
+    std::vector<EventInfo> meanwhile;
+  };
+  auto stream = std::make_shared<Stream>();
+  const auto tell = [reply](const EventInfo& event) {
     EventsReply one;
     one.events.push_back(event);
     reply.progress(one);
-  });
-  reply.on_gone([this, follower] { context_.events.unfollow(follower); });
+  };
+  if (reply.wants_more()) {
+    const int follower =
+        context_.events.follow([reply, stream, tell, group = request.group](const EventInfo& event) {
+          if (!reply.open() || (!group.empty() && event.group != group))
+            return;
+          if (stream->dumped)
+            tell(event);
+          else
+            stream->meanwhile.push_back(event);
+        });
+    reply.on_gone([this, follower] { context_.events.unfollow(follower); });
+  }
+  auto dump = [reply, stream, tell](const io::InventoryWriter::Events& stored) {
+    stream->dumped = true;
+    if (!stored) {
+      reply(stored.error());
+      return;
+    }
+    EventsReply answer;
+    answer.events = *stored;
+    if (!reply.wants_more()) {
+      reply(answer);
+      return;
+    }
+    reply.progress(answer);
+    EventsReply complete;
+    complete.dump_complete = true;
+    reply.progress(complete);
+    for (const auto& event : stream->meanwhile)
+      tell(event);
+    stream->meanwhile.clear();
+  };
+  context_.writer->read_events(
+      request.group, request.after, request.limit,
+      [executor = context_.executor(), dump = std::move(dump)](io::InventoryWriter::Events stored) mutable {
+        // Moved: the reply ends on this thread only.
+        io::post(executor, [dump = std::move(dump), stored = std::move(stored)] { dump(stored); });
+      });
 }
 
 } // namespace rc::agent

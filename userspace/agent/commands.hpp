@@ -26,6 +26,8 @@ public:
                    control::Reply<control::ChangeReply> reply) override;
   void group_create(const control::GroupCreateRequest& request,
                     control::Reply<control::ChangeReply> reply) override;
+  void group_set(const control::GroupSetRequest& request,
+                 control::Reply<control::ChangeReply> reply) override;
   void group_delete(const control::GroupDeleteRequest& request,
                     control::Reply<control::ChangeReply> reply) override;
   void volume_create(const control::VolumeCreateRequest& request,
@@ -72,6 +74,10 @@ private:
   void forget_pair(const io::PairRow& pair, control::ChangeReply answer,
                    control::Reply<control::ChangeReply> reply);
   void serve_forget();
+  void serve_settings();
+  // group set: shorten the lease of the sync copies and wait until none holds a longer one; then store, tell.
+  void shorten_leases(const io::GroupRow& from, const io::GroupRow& to, std::function<void(Status)> then);
+  void store_settings(const control::GroupSetRequest& request, control::Reply<control::ChangeReply> reply);
   // Unloads the copy's volumes, frees journal and meta devices. What it says: where the data is.
   using Forgotten = std::function<void(Result<std::vector<std::string>>)>;
   void forget_copy(const std::string& group, const std::string& why, Forgotten then);

@@ -186,6 +186,14 @@ void Commands::copy_prepared(const CopyPrepareRequest& request, Reply<ChangeRepl
     return;
   }
   answer.outcome = *outcome;
+  if (const auto settings = groups_.take_settings({.name = request.group,
+                                                   .on_full = request.on_full,
+                                                   .checkpoint_ms = request.checkpoint_ms,
+                                                   .ack_timeout_ms = request.ack_timeout_ms});
+      !settings) {
+    reply(settings.error());
+    return;
+  }
   if (groups_.runs(request.group))
     groups_.rows_changed(request.group);
   else

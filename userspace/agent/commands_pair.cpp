@@ -57,6 +57,11 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
                 state.next_action});
     return;
   }
+  if (news_.holds_settings(request.group)) { // the copy would be made with a lease that is about to end
+    reply(Error{ErrorCode::Again, "a change of the settings of group " + request.group + " is under way",
+                "repeat the command in a moment"});
+    return;
+  }
   const auto set = volume_set(*group);
   const auto volumes = match_volumes(set, request);
   if (!volumes) {
@@ -273,7 +278,9 @@ void Commands::pair_resync(const PairActionRequest& request, const io::PairRow& 
   ChangeReply answer;
   answer.object = object;
   answer.next_action = "rcctl watch " + pair.group + " shows its progress";
-  if (found->state == PairState::InitialCopy || found->progress) {
+  const bool no_matter =
+      request.in_place && found->state != PairState::InitialCopy; // it may be refused in a moment
+  if ((found->state == PairState::InitialCopy || found->progress) && !no_matter) {
     answer.what = "is being copied already";
     reply(answer);
     return;
@@ -285,12 +292,27 @@ void Commands::pair_resync(const PairActionRequest& request, const io::PairRow& 
                 "nothing needs to be done; --force does it nevertheless"});
     return;
   }
-  source->resync_pair(pair.target);
+  if (request.in_place && !request.force) {
+    reply(Error{
+        ErrorCode::Refused,
+        object + ": while it is resynchronised in place its copy has no image and no takeover is possible "
+                 "there; an interruption makes it copy everything",
+        "a larger journal there avoids it (delete the pair, create it with that); --force does it in place"});
+    return;
+  }
+  source->resync_pair(pair.target, request.in_place);
   answer.outcome = Outcome::Changed;
   answer.what = found->link == LinkState::Up
                     ? "a resync begins: the maps are compared, what may differ is copied"
                     : "a resync begins when the link is back";
-  context_.events.add(Severity::Notice, EventKind::Call, object, pair.group, "resync by command");
+  if (request.in_place)
+    answer.warnings.push_back(
+        "if it does not fit the copy's journal it is applied in place: no takeover is possible "
+        "at " +
+        pair.target + " until it is complete");
+  context_.events.add(Severity::Notice, EventKind::Call, object, pair.group,
+                      request.in_place ? "resync by command, in place where it has to be"
+                                       : "resync by command");
   board_.changed();
   reply(answer);
 }

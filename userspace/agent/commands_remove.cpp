@@ -71,6 +71,20 @@ void Commands::node_remove(const NodeRemoveRequest& request, Reply<ChangeReply> 
                     " first: " + joined(commands, "; ") + " (with --force when that node is gone for good)"});
     return;
   }
+  // Nodes of a common group know each other: removed here it would be learned again from that group's
+  // primary.
+  if (const auto common = news_.groups_with(request.name); !common.empty()) {
+    std::vector<std::string> groups, deletes;
+    for (const auto& [group, primary] : common) {
+      groups.push_back(group + " (primary " + primary + ")");
+      deletes.push_back("rcctl pair delete " + group + " --to " + request.name + " on node " + primary);
+    }
+    reply(Error{ErrorCode::Refused,
+                "node " + request.name + " holds a copy of " + joined(groups, ", ") +
+                    ", of which this node holds one, too: after a takeover here it has to be told",
+                "delete its copy first: " + joined(deletes, "; ")});
+    return;
+  }
   const auto removed = context_.inventory.remove_node(request.name);
   if (!removed) {
     reply(removed.error());

@@ -317,10 +317,15 @@ void Commands::serve_knowledge() {
   calls_.serve("group.knowledge", [this](const std::string&, const Json& parameters,
                                          NodeCalls::Answer answer) {
     const auto group = parameters.is_object() ? parameters.value("group", Json()) : Json();
-    if (!group.is_string() || !groups_.runs(group.get<std::string>()))
+    const auto row = group.is_string() ? group_row(group.get<std::string>())
+                                       : Result<io::GroupRow>(Error{ErrorCode::NotFound, "", ""});
+    if (!row || !groups_.runs(row->name)) {
       answer(Error{ErrorCode::NotFound, "node " + context_.config.node + " does not have this group", ""});
-    else
-      answer(knowledge_to_json(own_knowledge(context_, groups_, group.get<std::string>())));
+      return;
+    }
+    Json told = knowledge_to_json(own_knowledge(context_, groups_, row->name));
+    told["generation"] = row->generation; // it may have heard of one that it holds nothing of
+    answer(std::move(told));
   });
 }
 

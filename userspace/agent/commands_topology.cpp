@@ -4,6 +4,7 @@
 #include "agent/clock.hpp"
 #include "agent/commands.hpp"
 #include "agent/forward.hpp"
+#include "agent/group_settings.hpp"
 #include "agent/journal_setup.hpp"
 #include "base/log.hpp"
 
@@ -98,12 +99,6 @@ bool differs(const GroupCreateRequest& request, const io::GroupRow& row) {
          other(request.checkpoint_ms, row.checkpoint_ms) || other(request.ack_timeout_ms, row.ack_timeout_ms);
 }
 
-std::string settings_text(const io::GroupRow& row) {
-  return "ring " + std::to_string(row.ring_mib) + " MiB, on full " + to_token(row.on_full) +
-         ", checkpoint every " + std::to_string(row.checkpoint_ms) + " ms, acknowledgement timeout " +
-         std::to_string(row.ack_timeout_ms) + " ms";
-}
-
 } // namespace
 
 void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply> reply) {
@@ -116,8 +111,11 @@ void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply
       return;
     }
     auto answer = change(Outcome::Unchanged, object, "exists already with this journal");
-    if (differs(request, *existing))
-      answer.warnings.push_back("its settings stay as they were made: " + settings_text(*existing));
+    if (differs(request, *existing)) {
+      answer.warnings.push_back("its settings stay as they are: ring " + std::to_string(existing->ring_mib) +
+                                " MiB, " + settings_text(*existing));
+      answer.next_action = "rcctl group set " + request.name + " changes them (but for the ring)";
+    }
     reply(answer);
     return;
   }

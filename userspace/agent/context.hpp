@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What every part of the agent shares: the main loop, who we are, the inventory, the event log, and one
-// worker thread for calls that block (libdevmapper, blkid, opening journals). Lives for as long as the
-// process.
+// What every part of the agent shares: the main loop, who we are, the inventory (and the thread that writes
+// status and events into it), the event log, and one worker thread for calls that block (libdevmapper, blkid,
+// opening journals). Lives for as long as the process.
 #pragma once
 
 #include "agent/event_log.hpp"
 #include "io/config.hpp"
 #include "io/executor.hpp"
+#include "io/inventory_writer.hpp"
 #include "io/tls.hpp"
 #include "io/worker.hpp"
 
@@ -18,9 +19,9 @@ namespace rc::agent {
 
 struct Context {
   Context(boost::asio::io_context& loop_, io::Config config_, io::Inventory inventory_,
-          std::shared_ptr<io::TlsContext> tls_)
-      : loop(loop_), config(std::move(config_)), inventory(std::move(inventory_)), tls(std::move(tls_)),
-        events(inventory), worker("rc-setup") {}
+          std::unique_ptr<io::InventoryWriter> writer_, std::shared_ptr<io::TlsContext> tls_)
+      : loop(loop_), config(std::move(config_)), inventory(std::move(inventory_)), writer(std::move(writer_)),
+        tls(std::move(tls_)), events(*writer), worker("rc-setup") {}
 
   io::Executor executor() { return loop.get_executor(); }
 
@@ -35,6 +36,7 @@ struct Context {
   boost::asio::io_context& loop;
   io::Config config;
   io::Inventory inventory;
+  std::unique_ptr<io::InventoryWriter> writer; // of status and events
   std::shared_ptr<io::TlsContext> tls;
   EventLog events;
   io::Worker worker;

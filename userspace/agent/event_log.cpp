@@ -22,15 +22,13 @@ void EventLog::add(Severity severity, control::EventKind kind, const std::string
   event.group = group;
   event.text = text;
   event.next_action = next_action;
-  const auto stored = inventory_.append(event);
-  if (!stored) {
-    log::error("event not stored: " + stored.error().text());
-    return;
-  }
+  event.id = ++last_;
+  event.time = io::utc_now();
+  writer_.append(event);
   const auto followers = followers_; // a follower may unfollow while it is told
   for (const auto& [id, follower] : followers)
     if (followers_.contains(id))
-      follower(*stored);
+      follower(event);
 }
 
 void EventLog::note(int level, const std::string& object, const std::string& group, const std::string& text,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What happened, told three times: to the log, to the inventory's history, to whoever follows (`rcctl
-// events`). Single-threaded, the main thread. Failing to store an event is logged, never fatal.
+// What happened, told three times: to the log, to the inventory's history (in passing:
+// io/inventory_writer.hpp), to whoever follows (`rcctl events`). Single-threaded, the main thread. Numbers
+// grow by one from the newest that is stored. Failing to store an event is logged, never fatal.
 #pragma once
 
-#include "io/inventory.hpp"
+#include "io/inventory_writer.hpp"
 
 #include <functional>
 #include <map>
@@ -13,7 +14,7 @@ namespace rc::agent {
 
 class EventLog {
 public:
-  explicit EventLog(io::Inventory& inventory) : inventory_(inventory) {}
+  explicit EventLog(io::InventoryWriter& writer) : writer_(writer), last_(writer.last_event()) {}
 
   void add(control::Severity severity, control::EventKind kind, const std::string& object,
            const std::string& group, const std::string& text, const std::string& next_action = "");
@@ -26,7 +27,8 @@ public:
   void unfollow(int id);
 
 private:
-  io::Inventory& inventory_;
+  io::InventoryWriter& writer_;
+  std::int64_t last_; // id
   std::map<int, Follower> followers_;
   int next_id_ = 1;
 };

@@ -26,7 +26,7 @@ bool Commands::forwarded(const io::GroupRow& group, const Request& request,
         else
           reply(answer.error().because("primary node " + node));
       },
-      std::chrono::seconds(120));
+      std::chrono::seconds(180));
   return true;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/groups.hpp"
 
+#include "agent/group_settings.hpp"
 #include "agent/journal_setup.hpp"
 #include "base/log.hpp"
 #include "core/lineage.hpp"
@@ -159,14 +160,14 @@ void Groups::opened(const std::string& name, Result<std::shared_ptr<io::Journal>
   make_runtime(name, *rows);
 }
 
-void Groups::make_runtime(const std::string& name, const Rows& rows) {
+void Groups::make_runtime(const std::string& name, const Rows& rows, bool took_over) {
   Group& group = groups_[name];
   if (group.journal->state().role == format::Role::Primary) {
     if (rows.volumes.volumes.empty())
       return; // begins with its first volume
     group.source = std::make_shared<SourceRuntime>(services(), rows.group, rows.volumes, rows.pairs_from_here,
                                                    rows.sites);
-    group.source->start(group.journal);
+    group.source->start(group.journal, took_over);
     return;
   }
   if (rows.pairs_to_here.empty() || rows.volumes.volumes.empty()) {
@@ -214,6 +215,25 @@ void Groups::rows_changed(const std::string& name) {
     group->target.reset();
     make_runtime(name, *rows);
   }
+}
+
+Result<bool> Groups::take_settings(const control::GroupSetRequest& settings) {
+  const auto rows = rows_of(settings.name);
+  if (!rows)
+    return rows.error();
+  const io::GroupRow row = with_settings(rows->group, settings);
+  if (row == rows->group)
+    return false;
+  Group* group = find(settings.name);
+  if (group && group->source) // it may refuse; then nothing was changed
+    if (const Status taken = group->source->settings_changed(row); !taken)
+      return taken.error();
+  if (const auto put = context_.inventory.put(row); !put)
+    return put.error();
+  if (group && group->target)
+    group->target->settings_changed(row);
+  changed_(settings.name);
+  return true;
 }
 
 std::weak_ptr<io::Journal> Groups::stop_group(const std::string& name) {
@@ -268,7 +288,7 @@ void Groups::become_primary(const std::string& name) {
     if (const auto removed = context_.inventory.remove_pair(ended.group, ended.source, ended.target);
         !removed)
       log::error("inventory: " + removed.error().text());
-  make_runtime(name, *rows);
+  make_runtime(name, *rows, true);
   changed_(name);
 }
 

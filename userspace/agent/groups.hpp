@@ -21,6 +21,8 @@ public:
   void begin(const std::string& group);
   // After a change of the inventory: rows of a group that runs.
   void rows_changed(const std::string& group);
+  // Settings of a group that this node has: stored, and taken over by what runs. True: they were others.
+  Result<bool> take_settings(const control::GroupSetRequest& settings);
   // Ends its work and forgets it; the volumes stay loaded. Its journal, which closes when the last who works
   // with it has ended.
   std::weak_ptr<io::Journal> stop_group(const std::string& group);
@@ -63,7 +65,7 @@ private:
   };
   Result<Rows> rows_of(const std::string& group);
   void opened(const std::string& name, Result<std::shared_ptr<io::Journal>> journal);
-  void make_runtime(const std::string& name, const Rows& rows);
+  void make_runtime(const std::string& name, const Rows& rows, bool took_over = false);
   void become_primary(const std::string& name);
   void failed(const std::string& name, const Error& error);
   void one_settled();

@@ -4,9 +4,11 @@
 #include "agent/commands.hpp"
 #include "agent/service.hpp"
 #include "agent/version.hpp"
+#include "agent/witnesses.hpp"
 #include "base/log.hpp"
 #include "io/control_socket.hpp"
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <boost/program_options.hpp>
 #include <filesystem>
@@ -21,9 +23,13 @@ constexpr auto refresh_interval = std::chrono::seconds(1);
 class Agent {
 public:
   Agent(boost::asio::io_context& loop, io::Config config, io::Inventory inventory,
-        std::shared_ptr<io::TlsContext> tls)
-      : context_(loop, std::move(config), std::move(inventory), std::move(tls)),
-        peers_(context_, {.up = [this](const auto& peer) { sessions_.link_up(peer); },
+        std::unique_ptr<io::InventoryWriter> writer, std::shared_ptr<io::TlsContext> tls)
+      : context_(loop, std::move(config), std::move(inventory), std::move(writer), std::move(tls)),
+        peers_(context_, {.up =
+                              [this](const auto& peer) {
+                                calls_.note(peer, "link.can", {{"codecs", {"zstd"}}});
+                                sessions_.link_up(peer);
+                              },
                           .down =
                               [this](const auto& peer, const auto& reason) {
                                 calls_.link_down(peer, reason);
@@ -43,6 +49,7 @@ public:
         groups_(context_, peers_, sessions_, [this](const std::string&) { board_.changed(); }),
         board_(context_, peers_, groups_),
         news_(context_, peers_, calls_, groups_, [this] { board_.changed(); }),
+        witnesses_(context_, peers_, calls_, groups_),
         commands_(context_, peers_, calls_, groups_, board_, news_), tick_(loop), refresh_(loop),
         signals_(loop, SIGTERM, SIGINT) {}
 
@@ -54,6 +61,13 @@ public:
     if (const auto put = context_.inventory.put(self); !put)
       return put.error();
     calls_.serve(commands_);
+    calls_.on_note("link.can", [this](const std::string& peer, const control::Json& what) {
+      const auto codecs = what.is_object() ? what.find("codecs") : what.end();
+      io::Link* link = peers_.link(peer);
+      if (link && what.is_object() && codecs != what.end() && codecs->is_array() &&
+          std::find(codecs->begin(), codecs->end(), "zstd") != codecs->end())
+        link->compress(context_.config.compress);
+    });
     if (Status listening = peers_.listen(); !listening)
       return listening;
     auto server = io::ControlServer::listen(context_.executor(), context_.config.socket, commands_);
@@ -119,6 +133,7 @@ private:
 
   void refresh() {
     news_.tick();
+    witnesses_.tick();
     board_.refresh();
     refresh_.expires_after(refresh_interval);
     refresh_.async_wait([this](boost::system::error_code failed) {
@@ -142,6 +157,7 @@ private:
   Groups groups_;
   StatusBoard board_;
   PrimaryNews news_;
+  Witnesses witnesses_;
   Commands commands_;
   std::unique_ptr<io::ControlServer> server_;
   boost::asio::steady_timer tick_;
@@ -174,9 +190,12 @@ int run(const std::string& config_path) {
   auto inventory = io::Inventory::open(config->inventory_path());
   if (!inventory)
     return fail(inventory.error());
+  auto writer = io::InventoryWriter::start(*inventory);
+  if (!writer)
+    return fail(writer.error());
   protect_process();
   boost::asio::io_context loop(1);
-  Agent agent(loop, std::move(*config), std::move(*inventory), std::move(*tls));
+  Agent agent(loop, std::move(*config), std::move(*inventory), std::move(*writer), std::move(*tls));
   if (const Status started = agent.start(); !started)
     return fail(started.error());
   loop.run();

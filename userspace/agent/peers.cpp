@@ -163,6 +163,9 @@ control::LinkStatus Peers::status(const std::string& name) const {
   if (peer.link) {
     status.state = control::LinkState::Up;
     status.address = peer.link->address();
+    const auto counters = peer.link->counters();
+    status.sent_bytes = counters.sent_bytes;
+    status.saved_bytes = counters.saved_bytes;
     if (peer.link->round_trip_us() != 0)
       status.rtt_seconds = peer.link->round_trip_us() / 1e6;
     return status;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/primary_news.hpp"
 
+#include "agent/group_settings.hpp"
 #include "agent/knowledge_json.hpp"
 #include "base/log.hpp"
 #include "core/lineage.hpp"
+#include "format/control_check.hpp"
 
 #include <algorithm>
 
@@ -50,8 +52,18 @@ Json PrimaryNews::news_of(const std::string& group, const io::Topology& topology
     if (concerned && !node.self && !node.address.empty())
       nodes.push_back({{"name", node.name}, {"site", node.site}, {"address", node.address}});
   }
-  return {
+  Json news = {
       {"group", group}, {"lineage", lineage_to_json(groups_.lineage(group))}, {"nodes", std::move(nodes)}};
+  if (const io::GroupRow* row = row_of(topology, group); row && !held_.contains(group))
+    news["settings"] = to_json(settings_of(*row));
+  return news;
+}
+
+void PrimaryNews::hold_settings(const std::string& group, bool hold) {
+  if (hold)
+    held_.insert(group);
+  else
+    held_.erase(group);
 }
 
 void PrimaryNews::tell_one(const std::string& group, const std::string& peer, const Json& news,
@@ -125,14 +137,24 @@ void PrimaryNews::link_down(const std::string& peer) {
 
 // ---- hearing
 
-void PrimaryNews::learn_nodes(const std::string& peer, const Json& nodes) {
+std::vector<std::pair<std::string, std::string>> PrimaryNews::groups_with(const std::string& node) const {
+  std::vector<std::pair<std::string, std::string>> groups;
+  for (const auto& [group, heard] : heard_)
+    if (heard.nodes.contains(node) && groups_.runs(group) && !groups_.source(group))
+      groups.emplace_back(group, heard.primary);
+  return groups;
+}
+
+void PrimaryNews::learn_nodes(const std::string& peer, const std::string& group, const Json& nodes) {
   const auto topology = context_.inventory.load();
   if (!topology || !nodes.is_array())
     return;
   bool any = false;
+  Heard& heard = heard_[group] = Heard{peer, {}};
   for (const auto& node : nodes) {
     const io::NodeRow row{
         .name = text_of(node, "name"), .site = text_of(node, "site"), .address = text_of(node, "address")};
+    heard.nodes.insert(row.name);
     const bool known = std::any_of(topology->nodes.begin(), topology->nodes.end(),
                                    [&](const io::NodeRow& each) { return each.name == row.name; });
     if (known || !check_name("node", row.name) || !check_name("site", row.site) ||
@@ -152,6 +174,22 @@ void PrimaryNews::learn_nodes(const std::string& peer, const Json& nodes) {
     peers_.set_nodes(now->nodes);
 }
 
+// Those of the primary count at every copy: after a takeover they go on there.
+void PrimaryNews::take_settings(const std::string& peer, const std::string& group, const Json& told) {
+  const auto settings = from_json<GroupSetRequest>(told);
+  if (!settings || settings->name != group || !check(*settings)) {
+    log::warning("group " + group + ": the settings that node " + peer + " tells make no sense: ignored");
+    return;
+  }
+  const auto taken = groups_.take_settings(*settings);
+  if (!taken)
+    log::error("group " + group + ": the settings of node " + peer +
+               " are not taken: " + taken.error().text());
+  else if (*taken)
+    context_.events.add(Severity::Notice, EventKind::Change, "group " + group, group,
+                        "settings of node " + peer + " taken over");
+}
+
 void PrimaryNews::hear(const std::string& peer, const Json& news, NodeCalls::Answer answer) {
   const std::string name = text_of(news, "group");
   const auto topology = context_.inventory.load();
@@ -160,8 +198,6 @@ void PrimaryNews::hear(const std::string& peer, const Json& news, NodeCalls::Ans
     answer(Json{{"role", "none"}});
     return;
   }
-  if (news.contains("nodes"))
-    learn_nodes(peer, news["nodes"]);
   if (row->role == Role::Primary) { // a session of the two settles who is stale
     answer(Json{{"role", "primary"}});
     return;
@@ -186,6 +222,10 @@ void PrimaryNews::hear(const std::string& peer, const Json& news, NodeCalls::Ans
       return;
     }
   }
+  if (news.contains("nodes"))
+    learn_nodes(peer, name, news["nodes"]);
+  if (news.contains("settings"))
+    take_settings(peer, name, news["settings"]);
   TargetRuntime* target = groups_.target(name);
   const bool moved = target && target->source() != peer;
   if (moved)

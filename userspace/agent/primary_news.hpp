@@ -30,6 +30,11 @@ public:
 
   void tick(); // once a second: tells who has not been told
   void link_down(const std::string& peer);
+  // The groups whose primary names the node, as far as it has told this node: group and primary.
+  std::vector<std::pair<std::string, std::string>> groups_with(const std::string& node) const;
+  // While a change of a group's settings is under way the news does not tell them.
+  void hold_settings(const std::string& group, bool hold);
+  bool holds_settings(const std::string& group) const { return held_.contains(group); }
   // Tells all now; `then` when each has answered or failed.
   void tell(const std::string& group, std::function<void(const Answers&)> then);
 
@@ -39,7 +44,8 @@ private:
   void tell_one(const std::string& group, const std::string& peer, const Json& news,
                 std::function<void(const Result<Answer>&)> then);
   void hear(const std::string& peer, const Json& news, NodeCalls::Answer answer);
-  void learn_nodes(const std::string& peer, const Json& nodes);
+  void take_settings(const std::string& peer, const std::string& group, const Json& told);
+  void learn_nodes(const std::string& peer, const std::string& group, const Json& nodes);
 
   Context& context_;
   Peers& peers_;
@@ -48,6 +54,12 @@ private:
   std::function<void()> changed_;
   std::map<std::pair<std::string, std::string>, Json> told_; // (peer, group): what it has answered
   std::set<std::pair<std::string, std::string>> asked_;      // not answered yet
+  struct Heard {
+    std::string primary;
+    std::set<std::string> nodes; // that it names
+  };
+  std::map<std::string, Heard> heard_; // by group: of those whose copy is here
+  std::set<std::string> held_;         // groups whose settings are not told now
 };
 
 } // namespace rc::agent

@@ -65,8 +65,7 @@ bool SourceRuntime::execute(source::AttachRing&) {
          "look at the kernel's log");
     return true;
   }
-  const bool waits = row_.on_full == control::OnFull::Throttle;
-  if (Status set = ring_->throttle(waits ? throttle_most_ms : 0); !set)
+  if (Status set = set_throttle(row_.on_full); !set)
     services_.context.events.add(control::Severity::Warning, control::EventKind::Change, "group " + row_.name,
                                  row_.name, "the kernel target doesn't take on_full: " + set.error().text(),
                                  "load the module of this version: until then a full ring ends the stream");
@@ -92,6 +91,10 @@ bool SourceRuntime::execute(source::AttachRing&) {
   step_later(attached);
   io::post(services_.context.executor(), [this, self = shared_from_this()] { read_ring(); });
   return true;
+}
+
+Status SourceRuntime::set_throttle(control::OnFull on_full) {
+  return ring_->throttle(on_full == control::OnFull::Throttle ? throttle_most_ms : 0);
 }
 
 bool SourceRuntime::execute(source::StartStream&) {

@@ -26,20 +26,20 @@ SourceRuntime::SourceRuntime(RuntimeServices services, io::GroupRow row, VolumeS
     links_[static_cast<core::LinkSlot>(pair.link_slot)] = {pair.target, pair, {}, {}, io::utc_now()};
 }
 
-void SourceRuntime::start(std::shared_ptr<io::Journal> journal) {
+void SourceRuntime::start(std::shared_ptr<io::Journal> journal, bool took_over) {
   journal_ = std::move(journal);
   services_.context.in_background([set = volumes_] { return loaded(set); },
-                                  [this, self = shared_from_this()](const Result<Loaded>& result) {
+                                  [this, took_over, self = shared_from_this()](const Result<Loaded>& result) {
                                     if (stopped_)
                                       return;
                                     if (!result)
                                       fail(result.error().what, result.error().next);
                                     else
-                                      begin(result->all && result->primary);
+                                      begin(result->all && result->primary, took_over);
                                   });
 }
 
-void SourceRuntime::begin(bool volumes_live) {
+void SourceRuntime::begin(bool volumes_live, bool took_over) {
   core::SourceConfig config;
   config.group = row_.name;
   config.site = services_.context.config.site;
@@ -64,7 +64,7 @@ void SourceRuntime::begin(bool volumes_live) {
   spill.used_slots = use.slots_used;
 
   core_ = std::make_unique<core::Source>(std::move(config), journal_->state(), spill);
-  step(core::source::Started{.volumes_live = volumes_live});
+  step(core::source::Started{.volumes_live = volumes_live, .took_over = took_over});
   for (const auto& [slot, link] : links_) {
     services_.sessions.want(row_.name, link.peer);
     if (services_.sessions.up(row_.name, link.peer))
@@ -244,6 +244,20 @@ void SourceRuntime::volumes_changed(const VolumeSet& volumes) {
   step(core::source::VolumesChanged{sectors_by_number(volumes_)});
 }
 
+Status SourceRuntime::settings_changed(const io::GroupRow& row) {
+  if (ring_ && row.on_full != row_.on_full)
+    if (Status set = set_throttle(row.on_full); !set)
+      return set;
+  row_.on_full = row.on_full;
+  row_.checkpoint_ms = row.checkpoint_ms;
+  row_.ack_timeout_ms = row.ack_timeout_ms;
+  step(core::source::SettingsChanged{.checkpoint_interval_ms = row_.checkpoint_ms,
+                                     .throttle = row_.on_full == control::OnFull::Throttle});
+  for (const auto& [slot, link] : links_)
+    step(core::source::LinkAdded{link_config(link.pair)});
+  return {};
+}
+
 void SourceRuntime::add_pair(const io::PairRow& pair) {
   const auto slot = static_cast<core::LinkSlot>(pair.link_slot);
   const bool is_new = !links_.contains(slot);
@@ -281,13 +295,22 @@ void SourceRuntime::resume_pair(const std::string& peer) {
   services_.sessions.hurry(row_.name, peer);
 }
 
-void SourceRuntime::resync_pair(const std::string& peer) {
+void SourceRuntime::resync_pair(const std::string& peer, bool in_place) {
   if (const auto* link = link_of(peer))
-    step(core::source::ResyncRequested{static_cast<core::LinkSlot>(link->pair.link_slot)});
+    step(core::source::ResyncRequested{static_cast<core::LinkSlot>(link->pair.link_slot), in_place});
   services_.sessions.hurry(row_.name, peer);
 }
 
 void SourceRuntime::force_confirm() { step(core::source::ForceConfirmed{}); }
+
+bool SourceRuntime::needs_witness() const {
+  return core_ && links_.empty() && core_->status(now()).state == "waiting for confirmation";
+}
+
+void SourceRuntime::nodes_asked(bool vouched, const std::string& what, const std::string& next_action) {
+  step(core::source::NodesAsked{.vouched = vouched, .what = what, .next_action = next_action});
+  services_.changed(row_.name);
+}
 
 core::SourceStatus SourceRuntime::core_status() const {
   return core_ ? core_->status(now()) : core::SourceStatus{};

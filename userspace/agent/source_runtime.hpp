@@ -18,19 +18,25 @@ public:
   SourceRuntime(RuntimeServices services, io::GroupRow row, VolumeSet volumes, std::vector<io::PairRow> pairs,
                 std::map<std::string, std::string> sites);
   // The journal was opened (or handed over by a takeover). Asks the kernel what is loaded, then begins.
-  void start(std::shared_ptr<io::Journal> journal);
+  // `took_over`: it begins as the end of a takeover, not after a boot.
+  void start(std::shared_ptr<io::Journal> journal, bool took_over = false);
   // Events of the journal, wired by whoever opened it.
   void spill_durable(StreamId stream, Seq durable);
   void journal_failed(const Error& error);
 
   // Commands.
   void volumes_changed(const VolumeSet& volumes);
+  // Refused: the kernel target doesn't take one of them; then nothing is changed.
+  Status settings_changed(const io::GroupRow& row);
   void add_pair(const io::PairRow& pair);
   void remove_pair(const std::string& peer);
   void suspend_pair(const std::string& peer, const std::string& reason);
   void resume_pair(const std::string& peer);
-  void resync_pair(const std::string& peer);
+  void resync_pair(const std::string& peer, bool in_place);
   void force_confirm();
+  // It waits for a confirmation and has no pair whose copy could give it.
+  bool needs_witness() const;
+  void nodes_asked(bool vouched, const std::string& what, const std::string& next_action);
   core::SourceStatus core_status() const;
   bool started() const { return core_ != nullptr; }
   const std::shared_ptr<io::Journal>& journal() const { return journal_; }
@@ -54,7 +60,7 @@ private:
     std::string since;
   };
   void step(const core::source::Event& event);
-  void begin(bool volumes_live);
+  void begin(bool volumes_live, bool took_over);
   core::LinkConfig link_config(const io::PairRow& pair) const;
   const LinkInfo* link_of(const std::string& peer) const;
   const LinkInfo* link_of(core::LinkSlot slot) const;
@@ -86,6 +92,7 @@ private:
   // Steps from inside an action go through the loop: the core is never entered twice.
   void step_later(core::source::Event event);
 
+  Status set_throttle(control::OnFull on_full);
   void watch_ring();
   void read_ring();
   void report_progress();

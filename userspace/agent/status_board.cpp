@@ -89,12 +89,11 @@ void StatusBoard::take_reading(const control::PairStatus& pair) {
 }
 
 void StatusBoard::refresh() {
-  const auto status = report("");
+  auto status = report("");
   for (const auto& group : status.groups)
     for (const auto& pair : group.pairs)
       take_reading(pair);
-  if (const Status stored = context_.inventory.store_status(status); !stored)
-    log::error("cannot store the status in the inventory: " + stored.error().text());
+  context_.writer->store(std::move(status));
 }
 
 int StatusBoard::follow(std::function<void()> follower) {

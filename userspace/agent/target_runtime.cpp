@@ -81,6 +81,7 @@ void TargetRuntime::begin(Prepared prepared) {
   config.link = static_cast<core::LinkSlot>(pair_.link_slot);
   config.volume_sectors = sectors_by_number(volumes_);
   config.lease_ns = lease_ns();
+  config.node = services_.context.config.node;
   core::RecoveredJournal recovered;
   recovered.index = std::move(prepared.index);
   recovered.space = space();
@@ -211,6 +212,13 @@ void TargetRuntime::mode_changed(const io::PairRow& pair) {
   step(core::target::ModeChanged{lease_ns()});
 }
 
+void TargetRuntime::settings_changed(const io::GroupRow& row) {
+  row_.on_full = row.on_full;
+  row_.checkpoint_ms = row.checkpoint_ms;
+  row_.ack_timeout_ms = row.ack_timeout_ms;
+  step(core::target::ModeChanged{lease_ns()});
+}
+
 core::TargetStatus TargetRuntime::core_status() const {
   return core_ ? core_->status(now()) : core::TargetStatus{};
 }
@@ -249,6 +257,9 @@ void TargetRuntime::fill_status(control::GroupStatus& status) {
   pair.target_site = services_.context.config.site;
   pair.mode = pair_.mode;
   pair.since = since_;
+  // A pair that is suspended says nothing about its link: the two nodes go on without it.
+  if (pair.state == control::PairState::Suspended && services_.peers.link(pair_.source))
+    pair.link = control::LinkState::Up;
   if (moved_ && status.state != control::GroupState::TakingOver) {
     pair.state = control::PairState::Failed;
     pair.link = control::LinkState::Down;

@@ -22,6 +22,7 @@ public:
   // `refused` is called when the core refuses; success is services.become_primary.
   void take_over(std::function<void(Error)> refused);
   void mode_changed(const io::PairRow& pair);
+  void settings_changed(const io::GroupRow& row);
   // Another node took over. The source of this copy is stale: it is not listened to any more, and it is told.
   // The image stays as it is until pair create gives this copy another source.
   void primary_moved(const std::string& primary, std::vector<format::LineageEntry> lineage);

@@ -11,7 +11,7 @@ namespace rc::core {
 
 std::uint64_t Lease::challenge(Now now) {
   ++number_;
-  sent_[number_ % sent_.size()] = {number_, now};
+  sent_[number_ % sent_.size()] = {number_, now, lease_ns_};
   next_ns_ = now.boot_ns + lease_ns_ / 4;
   return number_;
 }
@@ -21,7 +21,7 @@ void Lease::answered(std::uint64_t number, Now now) {
   if (number == 0 || sent.number != number)
     return;
   const std::uint64_t from = mutated(Mutation::LeaseFromReceipt) ? now.boot_ns : sent.at.boot_ns;
-  accept_until_ns_ = std::max(accept_until_ns_, from + lease_ns_);
+  accept_until_ns_ = std::max(accept_until_ns_, from + sent.lease_ns);
   renewed_real_ns_ = std::max(renewed_real_ns_, sent.at.real_ns);
 }
 

@@ -32,6 +32,7 @@ private:
   struct Sent {
     std::uint64_t number = 0;
     Now at{};
+    std::uint64_t lease_ns = 0; // the answer stands for this one, also when another is set meanwhile
   };
   std::uint64_t lease_ns_;
   std::uint64_t number_ = 0;

@@ -71,14 +71,18 @@ void Source::Parts::dispatch(const Event& event) {
           [&](const LinkDown& e) { with_link(e.link, [&](Link& link) { on_link_down(link, e.reason); }); },
           [&](const MessageArrived& e) { on_message(e); },
           [&](const LinkAdded& e) { on_added(e); },
+          [&](const SettingsChanged& e) { on_settings(e); },
           [&](const LinkRemoved& e) { on_removed(e); },
           [&](const SuspendRequested& e) { on_suspend(e); },
           [&](const ResumeRequested& e) { on_resume_request(e); },
-          [&](const ResyncRequested& e) { with_link(e.link, [&](Link& link) { resync_asked(link); }); },
+          [&](const ResyncRequested& e) {
+            with_link(e.link, [&](Link& link) { resync_asked(link, e.in_place); });
+          },
           [&](const ForceConfirmed&) {
             if (life == Life::Unconfirmed)
               confirm("command");
           },
+          [&](const NodesAsked& e) { on_asked(e); },
           [&](const VolumesChanged& e) {
             config.volume_sectors = e.volume_sectors;
             for (auto& [slot, link] : links)

@@ -44,6 +44,7 @@ namespace source {
 // host did not).
 struct Started {
   bool volumes_live = false;
+  bool took_over = false; // this start ends a takeover, whose command confirmed the generation
 };
 
 // Answer to LoadVolumes.
@@ -170,6 +171,10 @@ struct MessageArrived {
 struct LinkAdded {
   LinkConfig config; // of an existing slot: its settings changed (mode, window, time-out)
 };
+struct SettingsChanged { // of the group; a link's come with LinkAdded
+  std::uint64_t checkpoint_interval_ms = 1000;
+  bool throttle = false;
+};
 struct LinkRemoved {
   LinkSlot link = 0;
 };
@@ -184,9 +189,16 @@ struct ResumeRequested {
 // command or already copies.
 struct ResyncRequested {
   LinkSlot link = 0;
+  bool in_place = false; // of this resync: what the copy's journal can't gather may be applied in place
 };
 struct ForceConfirmed {}; // --force: the operator says that no newer generation exists
-struct VolumesChanged {   // by number, 0: none; a volume that the peers' images do not hold is copied whole
+// What the other nodes said about a primary that has no pair, and so no copy that it could ask by itself.
+struct NodesAsked {
+  bool vouched = false; // no newer generation is known: go on
+  std::string what;     // in words: who said so, or what is missing
+  std::string next_action;
+};
+struct VolumesChanged { // by number, 0: none; a volume that the peers' images do not hold is copied whole
   std::vector<std::uint64_t> volume_sectors;
 };
 
@@ -203,9 +215,9 @@ struct Tick {}; // at least every 50 ms
 using Event =
     std::variant<Started, VolumesLoaded, RingAttached, StreamStarted, RecordsCommitted, RingProgress,
                  CheckpointPut, SyncSwitched, Reckoned, CopyRefused, EndOfCopyingRefused, SpillDurable,
-                 SpillFailed, SentFromSpill, LinkUp, LinkDown, MessageArrived, LinkAdded, LinkRemoved,
-                 SuspendRequested, ResumeRequested, ResyncRequested, ForceConfirmed, VolumesChanged,
-                 TableChanged, PromoteOrdered, Tick>;
+                 SpillFailed, SentFromSpill, LinkUp, LinkDown, MessageArrived, LinkAdded, SettingsChanged,
+                 LinkRemoved, SuspendRequested, ResumeRequested, ResyncRequested, ForceConfirmed, NodesAsked,
+                 VolumesChanged, TableChanged, PromoteOrdered, Tick>;
 
 // ---------------------------------------------------------------------------------------------------------
 // Actions

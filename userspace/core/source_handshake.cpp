@@ -109,7 +109,7 @@ void Source::Parts::answer_hello(Link& link) {
     return refuse(link, "the copy knows a newer epoch", "ask the registrar who is a member");
   if (link.hold) { // no failure: it stays suspended
     link.pair.move(PairState::Suspended, link.hold_reason, resume_command(link));
-    send(link, format::RefusedMessage{link.hold_reason, resume_command(link)});
+    send(link, format::RefusedMessage{link.hold_reason, resume_command(link), true});
     return close(link, link.hold_reason);
   }
   if (const std::string problem = size_problem(hello); !problem.empty())

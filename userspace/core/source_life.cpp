@@ -31,8 +31,26 @@ void Source::Parts::started(const Started& event) {
     life_next = "start the agents of all nodes of the site; it goes on by itself";
     return;
   }
-  if (links.empty())
+  if (event.took_over) {
+    confirm("the takeover's command");
+    return;
+  }
+  // A history that began here, and has no pair (any more): no other node holds a copy that could have taken
+  // over, unless a command forgot it with --force. But a site that took over begins without pairs, too, while
+  // others still hold copies of its former primary: then the agent asks the nodes that it knows.
+  if (links.empty() && state.position.lineage.size() <= 1)
     confirm("no other site has the group");
+}
+
+void Source::Parts::on_asked(const NodesAsked& event) {
+  if (life != Life::Unconfirmed || !links.empty() || state.takeover)
+    return;
+  if (event.vouched) {
+    confirm(event.what);
+    return;
+  }
+  life_reason = "the generation of this primary is not confirmed: " + event.what;
+  life_next = event.next_action;
 }
 
 // A takeover of several nodes: no host writes before all of them have stored its lineage entry.

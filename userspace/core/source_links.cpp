@@ -3,6 +3,8 @@
 // is closed before its link leaves: until it says so, or the deadline passed, no write completes alone.
 #include "core/source_parts.hpp"
 
+#include <algorithm>
+
 namespace rc::core {
 using namespace source;
 
@@ -45,6 +47,14 @@ void Source::Parts::on_added(const LinkAdded& event) {
   }
 }
 
+// What waits goes on by the new settings: a spill that was begun ends as ever, a checkpoint comes no later
+// than one new interval from now.
+void Source::Parts::on_settings(const SettingsChanged& event) {
+  config.throttle = event.throttle;
+  config.checkpoint_interval_ms = event.checkpoint_interval_ms;
+  next_checkpoint_ns = std::min(next_checkpoint_ns, now.boot_ns + event.checkpoint_interval_ms * ms);
+}
+
 void Source::Parts::on_removed(const LinkRemoved& event) {
   Link* link = find(event.link);
   if (!link)
@@ -58,6 +68,7 @@ void Source::Parts::on_suspend(const SuspendRequested& event) {
   if (!link || (link->hold && !link->removing))
     return;
   link->hold = true;
+  link->in_place = false;
   link->hold_reason = event.reason;
   const bool waits =
       sync_link() == link && sync.phase != Sync::Phase::Off && sync.phase != Sync::Phase::Alone;
@@ -103,7 +114,7 @@ void Source::Parts::finish_leaving(Link& link) {
     links.erase(slot);
     return;
   }
-  send(link, format::RefusedMessage{link.hold_reason, resume_command(link)});
+  send(link, format::RefusedMessage{link.hold_reason, resume_command(link), true});
   suspend(link, PairState::Suspended, link.hold_reason, resume_command(link));
 }
 
@@ -123,8 +134,11 @@ void Source::Parts::on_resume_request(const ResumeRequested& event) {
 }
 
 // A current copy applies its seal before the resync; until then writes wait, at most for their deadline.
-void Source::Parts::resync_asked(Link& link) {
-  if (link.hold || link.resync || life == Life::Stale)
+void Source::Parts::resync_asked(Link& link, bool in_place) {
+  if (link.hold || life == Life::Stale)
+    return;
+  link.in_place = in_place;
+  if (link.resync)
     return;
   link.start_over = true;
   link.pair.move(PairState::Pending, "resync by command: only what differs is copied",

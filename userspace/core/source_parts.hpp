@@ -37,8 +37,9 @@ struct Resync {
   std::uint64_t outstanding = 0; // copies asked for and not seen
   std::uint64_t retry_ns = 0;
   bool end_asked = false;
-  Seq end_seq = 0;  // of its end of copying, 0 before
-  Era checkpoint{}; // first one after it: complete there, the resync is done
+  Seq end_seq = 0;       // of its end of copying, 0 before
+  Era checkpoint{};      // first one after it: complete there, the resync is done
+  bool in_place = false; // the copy has no image meanwhile
   std::uint64_t total_bytes = 0;
   std::uint64_t done_bytes = 0;
   struct Copied {
@@ -69,6 +70,7 @@ struct Link {
   bool spill_asked = false;     // a SendRecords from the spill is not answered
   bool start_over = false;      // its journal can't take what follows, or a command: the next greeting leads
                                 // to a delta
+  bool in_place = false;        // the next resync to be completed may be applied in place
   Seq catch_up = 0;             // Pending until durable there
   std::uint64_t blocked_ns = 0; // since when its journal has no room, 0: it has
 
@@ -201,6 +203,7 @@ struct Source::Parts {
   void started(const source::Started& event);
   void hold_all_volumes();
   void confirm(const std::string& by);
+  void on_asked(const source::NodesAsked& event);
   void load_volumes();
   void on_promote(const source::PromoteOrdered& event);
   void tell_copyset();
@@ -291,10 +294,11 @@ struct Source::Parts {
   void on_link_up(Link& link);
   void on_link_down(Link& link, const std::string& reason);
   void on_added(const source::LinkAdded& event);
+  void on_settings(const source::SettingsChanged& event);
   void on_removed(const source::LinkRemoved& event);
   void on_suspend(const source::SuspendRequested& event);
   void on_resume_request(const source::ResumeRequested& event);
-  void resync_asked(Link& link);
+  void resync_asked(Link& link, bool in_place);
   void finish_leaving(Link& link);
   std::string resume_command(const Link& link) const;
 

@@ -90,6 +90,7 @@ void Source::Parts::on_reckoned(const Reckoned& event) {
   message.agreed = ready.agreed;
   message.full = ready.full;
   message.copy_bytes = resync.total_bytes;
+  message.in_place = link->in_place;
   link->talk = LinkTalk::Streaming;
   link->pair.move(ready.position.lineage.empty() ? PairState::InitialCopy : PairState::Pending,
                   ready.full ? "everything is copied" : "the regions that differ are copied",
@@ -186,6 +187,7 @@ void Source::Parts::saw_end(const format::Record& record) {
 void Source::Parts::finish_resync(Link& link) {
   note(5, link.config.peer + ": the resync is complete");
   link.resync.reset();
+  link.in_place = false;
   link.image = history.newest(link.durable);
   link.pair.move(PairState::Duplex, "every write goes there in order", "none");
 }

@@ -152,6 +152,13 @@ void Source::Parts::on_watermarks(Link& link, const format::WatermarksMessage& m
       resync->done_bytes += resync->copied.front().bytes;
       resync->copied.pop_front();
     }
+    if (message.in_place && !resync->in_place && link.pair.state() == PairState::Pending) {
+      resync->in_place = true;
+      link.pair.move(
+          PairState::Pending,
+          "the regions that differ are copied in place: no takeover is possible there until its end",
+          "wait for its end; an interruption makes it copy everything");
+    }
     if (resync->checkpoint.value != 0 && message.draft_complete && message.complete >= resync->checkpoint)
       finish_resync(link);
   } else if (life == Life::Running && link.pair.state() != PairState::Duplex && !link.leaving &&

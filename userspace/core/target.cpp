@@ -55,8 +55,11 @@ void Target::Parts::dispatch(const Event& event) {
         note(4, "the source says that it is stale: " + to_string(m.lineage));
       },
       [&](const format::RefusedMessage& m) {
-        pair.move(PairState::Failed, "refused by the source: " + m.reason, m.next_action);
-        note(4, "refused by the source: " + m.reason);
+        if (m.suspended)
+          pair.move(PairState::Suspended, m.reason, m.next_action);
+        else
+          pair.move(PairState::Failed, "refused by the source: " + m.reason, m.next_action);
+        note(4, (m.suspended ? "suspended at the source: " : "refused by the source: ") + m.reason);
       },
       [&](const auto&) {
         refuse("a message that only a copy may send", "check the versions of both agents");
@@ -183,6 +186,7 @@ void Target::Parts::send_watermarks() {
   message.journal_slots_used = space.used_slots;
   message.journal_slots = space.capacity_slots;
   message.draft_complete = !state.draft;
+  message.in_place = state.draft && state.draft->in_place;
   last_watermarks_ns = now.boot_ns;
   send(std::move(message));
 }

@@ -25,8 +25,8 @@ struct TargetConfig {
   LinkSlot link = 0;                         // this link's slot at the source: the bit of its copy records
   std::vector<std::uint64_t> volume_sectors; // by number, 0: none
   std::uint64_t lease_ns = 0;                // sync: lease_for(ack_timeout_ms); 0: async
-  bool in_place_allowed =
-      false; // told otherwise: a delta that can't fit may be applied in place (no promotion until done)
+  bool in_place_allowed = false; // for every resync, not only for those of which the source says so
+  std::string node;              // this one, for words
   bool copyset = false; // of several groups: a Copyset says what is released, when update in progress is
                         // reset, and leads a takeover
 };

@@ -138,11 +138,13 @@ void Target::Parts::on_attach(const format::AttachMessage& message) {
     forget_journal();
     return refuse("the draft that was kept fills the copy's journal", "the resync starts anew by itself");
   }
-  if (!blank && !spoilt && !gathers && !config.in_place_allowed)
-    return refuse("the resync needs about " + std::to_string(need >> 20) +
-                      " MiB of journal, the copy's journal has " +
-                      std::to_string((space.capacity_bytes - used) >> 20) + " MiB to spare",
-                  "delete the pair and create it with a larger journal there: everything is copied");
+  if (!blank && !spoilt && !gathers && !config.in_place_allowed && !message.in_place)
+    return refuse(
+        "the resync needs about " + std::to_string(need >> 20) + " MiB of journal, the copy's journal has " +
+            std::to_string((space.capacity_bytes - used) >> 20) + " MiB to spare",
+        "rcctl pair resync " + config.group + (config.node.empty() ? "" : " --to " + config.node) +
+            " --in-place goes on without room, and without an image until it is complete; or delete "
+            "the pair and create it with a larger journal there: everything is copied");
   format::Draft draft;
   draft.source_lineage = message.source_lineage;
   draft.agreed = message.agreed;
@@ -182,6 +184,11 @@ void Target::Parts::on_attach(const format::AttachMessage& message) {
     out.push_back(SetUpdateInProgress{true, state.draft->agreed});
   if (blank)
     pair.move(PairState::InitialCopy, "everything is copied", "wait for its end");
+  else if (state.draft->in_place)
+    pair.move(PairState::Pending,
+              "resynchronising in place: " + std::to_string(message.copy_bytes >> 20) +
+                  " MiB are copied; no takeover is possible here until it is complete",
+              "wait for its end; an interruption makes it copy everything");
   else
     pair.move(PairState::Pending,
               "resynchronising: " + std::to_string(message.copy_bytes >> 20) + " MiB are copied",

@@ -156,6 +156,10 @@ std::string status_text(const control::StatusReply& report, int columns, bool wi
       std::snprintf(rtt, sizeof rtt, ", %.1f ms", *link.rtt_seconds * 1000);
       text += rtt;
     }
+    if (link.saved_bytes != 0) {
+      const auto percent = 100 * link.saved_bytes / (link.saved_bytes + link.sent_bytes);
+      text += ", compression saves " + std::to_string(percent) + " %";
+    }
     text += "\n";
     if (link.state != control::LinkState::Up) {
       say(text, "  ", "why", link.reason);

@@ -92,6 +92,18 @@ int group_create(const Invocation& invocation, Terminal& terminal) {
   return change(request, invocation, terminal);
 }
 
+int group_set(const Invocation& invocation, Terminal& terminal) {
+  control::GroupSetRequest request;
+  request.name = invocation.text("GROUP");
+  if (invocation.has("on-full"))
+    request.on_full = control::from_token<control::OnFull>(invocation.text("on-full"));
+  for (const auto& [option, milliseconds] : {std::pair{"checkpoint-interval", &request.checkpoint_ms},
+                                             std::pair{"ack-timeout", &request.ack_timeout_ms}})
+    if (Status status = read_time(invocation, option, *milliseconds); !status)
+      return report(status.error(), invocation.json, terminal);
+  return change(request, invocation, terminal);
+}
+
 int volume_create(const Invocation& invocation, Terminal& terminal) {
   control::VolumeCreateRequest request;
   request.group = invocation.text("GROUP");
@@ -135,9 +147,11 @@ int pair_create(const Invocation& invocation, Terminal& terminal) {
 }
 
 template <control::PairAction action> int pair_action(const Invocation& invocation, Terminal& terminal) {
-  return change(control::PairActionRequest{invocation.text("GROUP"), invocation.text("to"), action,
-                                           invocation.has("force")},
-                invocation, terminal);
+  return change(
+      control::PairActionRequest{invocation.text("GROUP"), invocation.text("to"), action,
+                                 invocation.has("force"),
+                                 action == control::PairAction::Resync && invocation.has("in-place")},
+      invocation, terminal);
 }
 
 // ---- list and show ----
@@ -154,11 +168,13 @@ void show_nodes(const control::ListReply& list, Terminal& terminal) {
   terminal.out << table(rows);
 }
 void show_groups(const control::ListReply& list, Terminal& terminal) {
-  Rows rows{{"GROUP", "ROLE", "PRIMARY", "JOURNAL", "SIZE", "RING", "ON FULL"}};
+  Rows rows{
+      {"GROUP", "ROLE", "PRIMARY", "JOURNAL", "SIZE", "RING", "ON FULL", "CHECKPOINT EVERY", "ACK TIMEOUT"}};
   for (const auto& group : list.groups)
     rows.push_back({group.name, control::to_token(group.role), or_dash(group.primary_node), group.journal,
                     bytes_text(group.journal_bytes), std::to_string(group.ring_mib) + " MiB",
-                    control::to_token(group.on_full)});
+                    control::to_token(group.on_full), seconds_text(group.checkpoint_ms / 1000.0),
+                    seconds_text(group.ack_timeout_ms / 1000.0)});
   terminal.out << table(rows);
 }
 void show_volumes(const control::ListReply& list, Terminal& terminal) {
@@ -270,7 +286,9 @@ std::vector<Verb> topology_verbs() {
        {{"NODE", Kind::Node}},
        {},
        node_remove,
-       "Refused while a pair with NODE exists: it says which. Its certificate stays valid."},
+       "Refused while a pair with NODE exists, or while NODE and this node hold copies of one group: it says "
+       "which. Its\n"
+       "certificate stays valid."},
       {"group create",
        "Make a group: volumes that share one order of writes",
        {{"GROUP"}},
@@ -293,6 +311,26 @@ std::vector<Verb> topology_verbs() {
        "Copies "
        "are made with the\n"
        "same settings."},
+      {"group set",
+       "Change settings of a group, here and at its copies",
+       {{"GROUP", Kind::Group}},
+       {{"on-full",
+         "WORD",
+         "a link is too slow: suspend it once the journal is full too, or let writes wait",
+         Kind::Word,
+         false,
+         false,
+         {"suspend", "throttle"}},
+        {"checkpoint-interval", "TIME", "how often the copies get a consistent image"},
+        {"ack-timeout", "TIME", "longest wait of a write for a sync site"}},
+       group_set,
+       "What is not named stays as it is. It takes effect at once, and no pair is interrupted. A copy that "
+       "can't "
+       "be told now\n"
+       "is told when its link is back. A shorter --ack-timeout needs every sync copy, and takes up to half "
+       "of the "
+       "old time:\n"
+       "a copy must not take itself for current for longer than the primary waits for it."},
       {"group delete",
        "Delete a group that has neither volumes nor pairs",
        {{"GROUP", Kind::Group}},
@@ -371,14 +409,20 @@ std::vector<Verb> topology_verbs() {
       {"pair resync",
        "Give up a pair's backlog: compare the region maps, copy what may differ",
        {{"GROUP", Kind::Group}},
-       {to_option, {"force", nullptr, "also a current sync copy, which lacks nothing"}},
+       {to_option,
+        {"in-place", nullptr,
+         "where the copy's journal is too small: overwrite its image (only with --force)"},
+        {"force", nullptr, "also a current sync copy, which lacks nothing; also in place"}},
        pair_action<control::PairAction::Resync>,
        "For a link that stays behind: instead of every write since, only what differs is sent, as it is "
        "now. The copy\n"
        "keeps its image until the resync is complete. It trusts the maps; it does not read and compare "
        "data. A pair that\n"
        "was suspended by command is resumed with 'rcctl pair resume', which does this by itself where it "
-       "has to."},
+       "has to.\n"
+       "--in-place: the copy has no image, and no takeover is possible there, until this one resync is "
+       "complete; an\n"
+       "interruption makes it copy everything."},
       {"list",
        "List nodes, groups, volumes and pairs",
        {{"KIND", Kind::Word, false, {"nodes", "groups", "volumes", "pairs"}}},

@@ -94,6 +94,13 @@ Status check(const GroupCreateRequest& request) {
                      check_times(request.checkpoint_ms, request.ack_timeout_ms));
 }
 
+Status check(const GroupSetRequest& request) {
+  if (!request.on_full && request.checkpoint_ms == 0 && request.ack_timeout_ms == 0)
+    return usage("no setting is given", "--on-full, --checkpoint-interval or --ack-timeout");
+  return first_wrong(check_group_name(request.name),
+                     check_times(request.checkpoint_ms, request.ack_timeout_ms));
+}
+
 Status check(const NodeRemoveRequest& request) { return check_name("node", request.name); }
 Status check(const GroupDeleteRequest& request) { return check_group_name(request.name); }
 
@@ -120,6 +127,8 @@ Status check(const PairCreateRequest& request) {
 }
 
 Status check(const PairActionRequest& request) {
+  if (request.in_place && request.action != PairAction::Resync)
+    return usage("only a resync can be in place", "leave it out");
   return first_wrong(check_group_name(request.group),
                      request.to.empty() ? Status{} : check_name("node", request.to));
 }

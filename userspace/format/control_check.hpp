@@ -12,6 +12,7 @@ Status check(const VersionRequest& request);
 Status check(const NodeAddRequest& request);
 Status check(const NodeRemoveRequest& request);
 Status check(const GroupCreateRequest& request);
+Status check(const GroupSetRequest& request);
 Status check(const GroupDeleteRequest& request);
 Status check(const VolumeCreateRequest& request);
 Status check(const VolumeDeleteRequest& request);

@@ -47,6 +47,13 @@ template <typename V, Is<GroupCreateRequest> T> void fields(V& visit, T& v) {
   visit("dry_run", v.dry_run);
 }
 
+template <typename V, Is<GroupSetRequest> T> void fields(V& visit, T& v) {
+  visit.required("name", v.name);
+  visit("on_full", v.on_full);
+  visit("checkpoint_ms", v.checkpoint_ms);
+  visit("ack_timeout_ms", v.ack_timeout_ms);
+}
+
 template <typename V, Is<VolumeCreateRequest> T> void fields(V& visit, T& v) {
   visit.required("group", v.group);
   visit.required("name", v.name);
@@ -79,6 +86,7 @@ template <typename V, Is<PairActionRequest> T> void fields(V& visit, T& v) {
   visit("to", v.to);
   visit.required("action", v.action);
   visit("force", v.force);
+  visit("in_place", v.in_place);
 }
 
 template <typename V, Is<ListRequest> T> void fields(V&, T&) {}
@@ -278,6 +286,8 @@ template <typename V, Is<LinkStatus> T> void fields(V& visit, T& v) {
   visit("address", v.address);
   visit.required("state", v.state);
   visit("rtt_seconds", v.rtt_seconds);
+  visit("sent_bytes", v.sent_bytes);
+  visit("saved_bytes", v.saved_bytes);
   visit("since", v.since);
   visit("reason", v.reason);
   visit("next_action", v.next_action);

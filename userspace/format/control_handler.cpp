@@ -83,6 +83,7 @@ constexpr Method methods[] = {
     entry<NodeAddRequest, ChangeReply, &H::node_add>(),
     entry<NodeRemoveRequest, ChangeReply, &H::node_remove>(),
     entry<GroupCreateRequest, ChangeReply, &H::group_create>(),
+    entry<GroupSetRequest, ChangeReply, &H::group_set>(),
     entry<GroupDeleteRequest, ChangeReply, &H::group_delete>(),
     entry<VolumeCreateRequest, ChangeReply, &H::volume_create>(),
     entry<VolumeDeleteRequest, ChangeReply, &H::volume_delete>(),

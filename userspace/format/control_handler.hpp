@@ -84,6 +84,7 @@ public:
   virtual void node_add(const NodeAddRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void node_remove(const NodeRemoveRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void group_create(const GroupCreateRequest& request, Reply<ChangeReply> reply) = 0;
+  virtual void group_set(const GroupSetRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void group_delete(const GroupDeleteRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void volume_create(const VolumeCreateRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void volume_delete(const VolumeDeleteRequest& request, Reply<ChangeReply> reply) = 0;

@@ -47,6 +47,16 @@ struct GroupCreateRequest {
   bool dry_run = false;
 };
 
+// Changes settings of a group at its primary and at every copy; what is left out stays as it is. A peer that
+// is told (call group.settings, news) gets all of them.
+struct GroupSetRequest {
+  static constexpr const char* method = "group.set";
+  std::string name;
+  std::optional<OnFull> on_full;
+  std::uint32_t checkpoint_ms = 0;  // 0: stays
+  std::uint32_t ack_timeout_ms = 0; // 0: stays
+};
+
 // The group without volumes and pairs: its journal is given up, its name is free.
 struct GroupDeleteRequest {
   static constexpr const char* method = "group.delete";
@@ -99,7 +109,8 @@ struct PairActionRequest {
   std::string group;
   std::string to; // node; empty: the group's only pair
   PairAction action = PairAction::Suspend;
-  bool force = false; // delete: also when the other node can't be told
+  bool force = false;    // delete: also when the other node can't be told
+  bool in_place = false; // resync: what the copy's journal can't gather is applied in place; only with force
 };
 
 // The topology that this node knows (inventory). `list` and `show` of rcctl.
@@ -322,6 +333,8 @@ struct LinkStatus {
   std::string address;
   LinkState state = LinkState::Down;
   std::optional<double> rtt_seconds;
+  std::uint64_t sent_bytes = 0;  // over this connection, before encryption
+  std::uint64_t saved_bytes = 0; // that compression took off
   std::string since;
   std::string reason;
   std::string next_action;

@@ -14,7 +14,7 @@ Error corrupt(const std::string& why) {
 
 bool known(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(FrameType::KeepAlive) &&
-         type <= static_cast<std::uint8_t>(FrameType::Records);
+         type <= static_cast<std::uint8_t>(FrameType::Packed);
 }
 
 } // namespace
@@ -28,9 +28,26 @@ std::uint32_t body_bytes_max(FrameType type) {
   case FrameType::Message:
     return message_body_bytes_max;
   case FrameType::Records:
+  case FrameType::Packed:
     return records_body_bytes_max;
   }
   return 0;
+}
+
+void append_packed_head(std::uint32_t unpacked_bytes, Bytes& to) {
+  append(to, unpacked_bytes);
+  append(to, codec_zstd);
+}
+
+Result<std::uint32_t> parse_packed_head(ByteView body) {
+  if (body.size() <= packed_head_bytes)
+    return corrupt("too short for packed records");
+  const auto unpacked = load<std::uint32_t>(body.data());
+  if (unpacked == 0 || unpacked > records_body_bytes_max)
+    return corrupt("packed records of " + std::to_string(unpacked) + " bytes");
+  if (load<std::uint32_t>(body.data() + 4) != codec_zstd)
+    return corrupt("records packed by an unknown codec");
+  return unpacked;
 }
 
 void write_frame_header(const FrameHeader& header, MutableByteView to) {
@@ -64,7 +81,8 @@ Result<FrameHeader> parse_frame_header(ByteView bytes) {
   if (header.length > body_bytes_max(header.type))
     return corrupt("a body of " + std::to_string(header.length) + " bytes is above the limit of " +
                    to_string(header.type) + " frames");
-  const bool of_group = header.type == FrameType::Message || header.type == FrameType::Records;
+  const bool of_group = header.type == FrameType::Message || header.type == FrameType::Records ||
+                        header.type == FrameType::Packed;
   if (of_group ? header.channel == 0 : header.channel != 0)
     return corrupt("channel " + std::to_string(header.channel) + " does not fit a " + to_string(header.type) +
                    " frame");
@@ -86,6 +104,8 @@ const char* to_string(FrameType type) {
     return "message";
   case FrameType::Records:
     return "records";
+  case FrameType::Packed:
+    return "packed records";
   }
   return "unknown";
 }

@@ -14,6 +14,7 @@ enum class FrameType : std::uint8_t {
   Node = 2,      // CBOR of one JSON object, channel 0: between the nodes themselves
   Message = 3,   // CBOR of one GroupMessage (messages_cbor.hpp)
   Records = 4,   // records of one stream (records_codec.hpp)
+  Packed = 5,    // the body of a Records frame, compressed; only to a peer that said that it understands it
 };
 
 inline constexpr std::size_t frame_header_bytes = 32;
@@ -24,6 +25,13 @@ inline constexpr std::uint32_t node_body_bytes_max = 4u << 20;
 inline constexpr std::uint32_t message_body_bytes_max = 64u << 20;
 inline constexpr std::uint32_t records_body_bytes_max = 16u << 20;
 std::uint32_t body_bytes_max(FrameType type);
+
+// A Packed frame's body: this head, then what the codec made of the body of a Records frame.
+inline constexpr std::size_t packed_head_bytes = 8;
+inline constexpr std::uint32_t codec_zstd = 1;
+void append_packed_head(std::uint32_t unpacked_bytes, Bytes& to);
+// Length of what was packed, within the limit of a Records frame. `body`: the whole of it.
+Result<std::uint32_t> parse_packed_head(ByteView body);
 
 struct FrameHeader {
   FrameType type = FrameType::KeepAlive;

@@ -79,6 +79,7 @@ struct AttachMessage {
   bool keep_draft = false;
   std::vector<Extent> go_again; // leave the draft's shipped set (design.md section 6)
   std::uint64_t copy_bytes = 0; // forecast, for the target's space check and for people
+  bool in_place = false;        // what the target's journal can't gather may be applied in place (by command)
 };
 
 // Records of one stream, contiguous in seq. `data`: the bytes of all records with data, one after the other.
@@ -101,6 +102,7 @@ struct WatermarksMessage {
   std::uint64_t journal_slots_used = 0; // records in the control area
   std::uint64_t journal_slots = 0;      // its size
   bool draft_complete = true;           // false while the image waits for an end of copying
+  bool in_place = false;                // the copy has no image: a resync is being applied in place
 };
 
 // target -> source, answered at once with the same number: the lease of a sync site (design.md section 5,
@@ -144,6 +146,7 @@ struct GenerationMessage {
 struct RefusedMessage {
   std::string reason;
   std::string next_action;
+  bool suspended = false; // source -> target: no failure; the pair is suspended at the source for that reason
 };
 
 using GroupMessage =

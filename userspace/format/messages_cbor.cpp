@@ -97,7 +97,8 @@ json body_of(const AttachMessage& m) {
               {"full", m.full},
               {"keep_draft", m.keep_draft},
               {"go_again", to_json(m.go_again)},
-              {"copy_bytes", m.copy_bytes}};
+              {"copy_bytes", m.copy_bytes},
+              {"in_place", m.in_place}};
 }
 json body_of(const WatermarksMessage& m) {
   return json{{"stream", m.stream.value},
@@ -109,7 +110,8 @@ json body_of(const WatermarksMessage& m) {
               {"journal_bytes", m.journal_bytes},
               {"journal_slots_used", m.journal_slots_used},
               {"journal_slots", m.journal_slots},
-              {"draft_complete", m.draft_complete}};
+              {"draft_complete", m.draft_complete},
+              {"in_place", m.in_place}};
 }
 json body_of(const ChallengeMessage& m) {
   return json{{"stream", m.stream.value}, {"number", m.number}, {"lease_ns", m.lease_ns}};
@@ -125,7 +127,9 @@ json body_of(const NotCurrentMessage& m) {
 json body_of(const GenerationMessage& m) {
   return json{{"lineage", to_json(m.lineage)}, {"primary", m.primary}};
 }
-json body_of(const RefusedMessage& m) { return json{{"reason", m.reason}, {"next_action", m.next_action}}; }
+json body_of(const RefusedMessage& m) {
+  return json{{"reason", m.reason}, {"next_action", m.next_action}, {"suspended", m.suspended}};
+}
 
 // --- JSON to values ---------------------------------------------------------------------------------
 
@@ -152,6 +156,8 @@ public:
       fail(std::string("field '") + name + "' is neither true nor false");
     return ok() && value ? value->get<bool>() : false;
   }
+  // Missing: false, as an older version means it.
+  bool optional_flag(const char* name) { return object_.is_object() && object_.contains(name) && flag(name); }
   std::string text(const char* name) {
     const json* value = field(name);
     if (value && !value->is_string())
@@ -298,6 +304,7 @@ template <> AttachMessage parse(Fields& f) {
   m.keep_draft = f.flag("keep_draft");
   m.go_again = f.extents("go_again");
   m.copy_bytes = f.number("copy_bytes");
+  m.in_place = f.optional_flag("in_place");
   return m;
 }
 template <> WatermarksMessage parse(Fields& f) {
@@ -312,6 +319,7 @@ template <> WatermarksMessage parse(Fields& f) {
   m.journal_slots_used = f.number("journal_slots_used");
   m.journal_slots = f.number("journal_slots");
   m.draft_complete = f.flag("draft_complete");
+  m.in_place = f.optional_flag("in_place");
   return m;
 }
 template <> ChallengeMessage parse(Fields& f) {
@@ -324,7 +332,9 @@ template <> NotCurrentMessage parse(Fields& f) {
   return {f.stream(), f.number("closed_at"), f.text("reason")};
 }
 template <> GenerationMessage parse(Fields& f) { return {f.lineage("lineage"), f.flag("primary")}; }
-template <> RefusedMessage parse(Fields& f) { return {f.text("reason"), f.text("next_action")}; }
+template <> RefusedMessage parse(Fields& f) {
+  return {f.text("reason"), f.text("next_action"), f.optional_flag("suspended")};
+}
 
 // --- names ---------------------------------------------------------------------------------------------
 

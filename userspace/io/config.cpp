@@ -44,8 +44,8 @@ struct Reader {
   }
 };
 
-constexpr std::array<const char*, 9> keys{"node", "site",      "listen", "certificate", "key",
-                                          "ca",   "state_dir", "socket", "log_level"};
+constexpr std::array<const char*, 10> keys{"compress", "node", "site",      "listen", "certificate",
+                                           "key",      "ca",   "state_dir", "socket", "log_level"};
 
 std::string all_keys() {
   std::string text;
@@ -113,6 +113,13 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
       return Error{ErrorCode::Usage, "\"" + v + "\" is no level",
                    "use error, warning, notice, info or debug"};
     config.log_level = *found;
+    return {};
+  });
+  std::string compress;
+  reader.text("compress", false, compress, [&](const std::string& v) -> Status {
+    if (v != "off" && v != "auto" && v != "always")
+      return Error{ErrorCode::Usage, "\"" + v + "\" is not possible", "use off, auto or always"};
+    config.compress = v == "off" ? Compress::Off : v == "auto" ? Compress::Auto : Compress::Always;
     return {};
   });
   if (reader.wrong)

@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "format/control_types.hpp"
+#include "io/compress.hpp"
 
 #include <string>
 
@@ -24,6 +25,7 @@ struct Config {
   std::string ca;          // required; PEM
   std::string state_dir = "/var/lib/remotecopy";
   std::string socket = "/run/remotecopy/rcagent.sock";
+  Compress compress = Compress::Auto;      // "off" "auto" "always"
   log::Level log_level = log::Level::Info; // "error" "warning" "notice" "info" "debug"
 
   std::string inventory_path() const { return state_dir + "/inventory.db"; }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "io/frame_reader.hpp"
 
+#include <algorithm>
+
 namespace rc::io {
 
 FrameReader::FrameReader() { begin(Part::Header, format::frame_header_bytes); }
@@ -80,6 +82,14 @@ Result<std::optional<ReceivedFrame>> FrameReader::frame_done() {
       return records.error();
     frame.records = std::move(*records);
     data_.reset();
+  } else if (header_.type == format::FrameType::Packed) {
+    const auto body = packer_.unpack(bytes_);
+    auto records = body ? format::decode_records(*body) : Result<format::RecordsMessage>(body.error());
+    if (!records)
+      return records.error();
+    frame.type = format::FrameType::Records; // nobody else needs to know
+    frame.unpacked_more = body->size() - std::min(body->size(), bytes_.size());
+    frame.records = std::move(*records);
   } else {
     frame.body = std::move(bytes_);
     bytes_ = {};

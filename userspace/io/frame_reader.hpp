@@ -4,6 +4,7 @@
 #pragma once
 
 #include "io/link.hpp"
+#include "io/packer.hpp"
 
 #include <optional>
 
@@ -31,6 +32,7 @@ private:
   format::FrameHeader header_;
   format::RecordsPrefix prefix_;
   Bytes record_headers_;
+  Packer packer_;
 };
 
 } // namespace rc::io

@@ -27,7 +27,8 @@ Status check_integrity(SQLite::Database& sql) {
   return {};
 }
 
-Status migrate(SQLite::Database& sql, const std::string& path) {
+template <typename Database> Status migrate(Database& database, const std::string& path) {
+  SQLite::Database& sql = database.sql;
   const int version = sql.execAndGet("PRAGMA user_version").getInt();
   if (version > Inventory::schema_version)
     return Error{ErrorCode::Usage,
@@ -37,7 +38,7 @@ Status migrate(SQLite::Database& sql, const std::string& path) {
   if (version == Inventory::schema_version)
     return {};
   const auto done =
-      in_transaction<std::monostate>(sql, "make the schema in " + path, [&]() -> Result<std::monostate> {
+      in_transaction<std::monostate>(database, "make the schema in " + path, [&]() -> Result<std::monostate> {
         if (version < 1) // the empty file
           sql.exec(inventory_schema_1);
         sql.exec(inventory_schema_2);
@@ -45,6 +46,15 @@ Status migrate(SQLite::Database& sql, const std::string& path) {
         return std::monostate{};
       });
   return done ? Status{} : Status{done.error()};
+}
+
+void set_up(SQLite::Database& sql) {
+  sql.setBusyTimeout(busy_ms);
+  sql.exec("PRAGMA journal_mode=WAL");
+  sql.exec("PRAGMA synchronous=FULL");
+  sql.exec("PRAGMA foreign_keys=ON");
+  sql.exec("PRAGMA trusted_schema=OFF");
+  sql.exec("PRAGMA journal_size_limit=16777216");
 }
 
 template <typename T> Result<T> parse(const std::string& text, const char* what) {
@@ -76,18 +86,21 @@ Error sqlite_error(const std::string& what, const SQLite::Exception& exception) 
 
 Result<Inventory> Inventory::open(const std::string& path) {
   return guarded<Inventory>("open " + path, [&]() -> Result<Inventory> {
-    auto database = std::make_unique<Database>(path);
-    SQLite::Database& sql = database->sql;
-    sql.setBusyTimeout(busy_ms);
-    sql.exec("PRAGMA journal_mode=WAL");
-    sql.exec("PRAGMA synchronous=FULL");
-    sql.exec("PRAGMA foreign_keys=ON");
-    sql.exec("PRAGMA trusted_schema=OFF");
-    sql.exec("PRAGMA journal_size_limit=16777216");
-    if (Status whole = check_integrity(sql); !whole)
+    auto database = std::make_unique<Database>(path, std::make_shared<std::mutex>());
+    set_up(database->sql);
+    if (Status whole = check_integrity(database->sql); !whole)
       return whole.error();
-    if (Status status = migrate(sql, path); !status)
+    if (Status status = migrate(*database, path); !status)
       return status.error();
+    return Inventory(std::move(database));
+  });
+}
+
+Result<Inventory> Inventory::another() const {
+  return guarded<Inventory>("open " + database_->path, [&]() -> Result<Inventory> {
+    auto database = std::make_unique<Database>(database_->path, database_->turn);
+    database->patient = true;
+    set_up(database->sql);
     return Inventory(std::move(database));
   });
 }
@@ -99,8 +112,8 @@ Inventory::~Inventory() = default;
 
 Status Inventory::add_checkpoint(const CheckpointRow& row) {
   SQLite::Database& sql = database_->sql;
-  const Unflushed unflushed(sql);
-  const auto done = in_transaction<std::monostate>(sql, "checkpoint", [&]() -> Result<std::monostate> {
+  const Unflushed unflushed(*database_);
+  const auto done = in_transaction<std::monostate>(*database_, "checkpoint", [&]() -> Result<std::monostate> {
     run(sql,
         "INSERT OR IGNORE INTO checkpoints(group_name, node, generation, n, time) VALUES (?, ?, ?, ?, ?)",
         row.group, row.node, row.generation, row.n, row.time);
@@ -117,19 +130,26 @@ Result<control::EventInfo> Inventory::append(const control::EventInfo& event) {
   SQLite::Database& sql = database_->sql;
   std::optional<Unflushed> unflushed;
   if (event.severity < control::Severity::Warning)
-    unflushed.emplace(sql);
-  return in_transaction<control::EventInfo>(sql, "event", [&]() -> Result<control::EventInfo> {
+    unflushed.emplace(*database_);
+  return in_transaction<control::EventInfo>(*database_, "event", [&]() -> Result<control::EventInfo> {
     control::EventInfo stored = event;
     if (stored.time.empty())
       stored.time = utc_now();
     run(sql,
-        "INSERT INTO events(time, severity, kind, object, group_name, text, next_action) VALUES (?, ?, ?, ?, "
-        "?, ?, ?)",
-        stored.time, stored.severity, stored.kind, stored.object, stored.group, stored.text,
-        stored.next_action);
+        "INSERT INTO events(id, time, severity, kind, object, group_name, text, next_action) VALUES (?, ?, "
+        "?, "
+        "?, ?, ?, ?, ?)",
+        stored.id != 0 ? std::optional(stored.id) : std::nullopt, stored.time, stored.severity, stored.kind,
+        stored.object, stored.group, stored.text, stored.next_action);
     stored.id = sql.getLastInsertRowid();
     run(sql, "DELETE FROM events WHERE id <= ?", stored.id - events_kept);
     return stored;
+  });
+}
+
+Result<std::int64_t> Inventory::last_event() {
+  return guarded<std::int64_t>("events", [&]() -> Result<std::int64_t> {
+    return database_->sql.execAndGet("SELECT ifnull(max(id), 0) FROM events").getInt64();
   });
 }
 
@@ -164,7 +184,7 @@ Result<std::vector<control::EventInfo>> Inventory::events(const std::string& gro
 
 Result<std::int64_t> Inventory::store_plan(const PlanRow& row) {
   SQLite::Database& sql = database_->sql;
-  return in_transaction<std::int64_t>(sql, "plan", [&]() -> Result<std::int64_t> {
+  return in_transaction<std::int64_t>(*database_, "plan", [&]() -> Result<std::int64_t> {
     const std::string request =
         control::to_json(row.request).dump(-1, ' ', false, control::Json::error_handler_t::replace);
     const std::string plan =

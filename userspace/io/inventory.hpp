@@ -4,8 +4,8 @@
 // topology, plans and warnings are on stable storage when a call returned; status rows and small events may
 // miss the last moments before a power cut. Losing the file never loses data: positions, lineages, stored
 // releases are in the journals' superblocks and on the meta devices. Never a cursor, bitmap or record in
-// here. Calling context: one thread; calls block for a disk write (some ms). Errors are values; nothing
-// throws.
+// here. Calling context: one thread for each connection; what writes blocks for the disk. Errors are values;
+// nothing throws.
 #pragma once
 
 #include "format/control_messages.hpp"
@@ -103,6 +103,9 @@ public:
   Inventory& operator=(Inventory&&) noexcept;
   ~Inventory();
 
+  // A second connection to the same file, for another thread; the two take turns when they write.
+  Result<Inventory> another() const;
+
   Result<Topology> load();
 
   // Each: Created, Changed or Unchanged. Parents must exist (NotFound names what is missing) but for site and
@@ -133,7 +136,8 @@ public:
   Status store_status(const control::StatusReply& report);
   Status add_checkpoint(const CheckpointRow& row);
 
-  // Fills in id, and time when empty. Warnings and errors are flushed.
+  Result<std::int64_t> last_event(); // id; 0: there is none
+  // Fills in id when 0, and time when empty. Warnings and errors are flushed.
   Result<control::EventInfo> append(const control::EventInfo& event);
   // Oldest first. after < 0: the newest `limit`; else those with id > after. group empty: all.
   Result<std::vector<control::EventInfo>> events(const std::string& group, std::int64_t after,

@@ -6,6 +6,7 @@
 #include "io/inventory.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <mutex>
 #include <sqlite3.h>
 
 namespace rc::io {
@@ -14,8 +15,13 @@ namespace rc::io {
 extern const char* const inventory_schema_1;
 extern const char* const inventory_schema_2;
 
+// The connections of one process take turns: waiting for each other is no reason to give a command up.
 struct Inventory::Database {
-  explicit Database(const std::string& path) : sql(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE) {}
+  Database(const std::string& path_, std::shared_ptr<std::mutex> turn_)
+      : path(path_), turn(std::move(turn_)), sql(path_, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE) {}
+  std::string path;
+  std::shared_ptr<std::mutex> turn;
+  bool patient = false; // its thread may wait
   SQLite::Database sql;
 };
 
@@ -31,10 +37,11 @@ template <typename T, typename Body> Result<T> guarded(const std::string& what, 
 }
 
 // The same in one write transaction; an Error from `body` rolls back.
-template <typename T, typename Body>
-Result<T> in_transaction(SQLite::Database& sql, const std::string& what, Body&& body) {
+template <typename T, typename Database, typename Body>
+Result<T> in_transaction(Database& database, const std::string& what, Body&& body) {
+  const std::lock_guard turn(*database.turn);
   return guarded<T>(what, [&]() -> Result<T> {
-    SQLite::Transaction transaction(sql, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Transaction transaction(database.sql, SQLite::TransactionBehavior::IMMEDIATE);
     Result<T> result = body();
     if (result)
       transaction.commit();
@@ -46,12 +53,13 @@ Result<T> in_transaction(SQLite::Database& sql, const std::string& what, Body&& 
 inline constexpr int busy_ms = 200;
 
 // While one lives, nothing waits: commits not for the disk (in WAL mode a power cut then takes the last of
-// them back, whole), and not for another writer's lock.
+// them back, whole), and not for another program's lock, unless the connection is patient.
 class Unflushed {
 public:
-  explicit Unflushed(SQLite::Database& sql) : sql_(sql) {
+  template <typename Database> explicit Unflushed(Database& database) : sql_(database.sql) {
     sql_.tryExec("PRAGMA synchronous=NORMAL");
-    sqlite3_busy_timeout(sql_.getHandle(), 0);
+    if (!database.patient)
+      sqlite3_busy_timeout(sql_.getHandle(), 0);
   }
   ~Unflushed() {
     sql_.tryExec("PRAGMA synchronous=FULL");

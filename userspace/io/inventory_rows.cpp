@@ -123,10 +123,10 @@ Outcome outcome_of(bool was_there, bool same) {
   return !was_there ? Outcome::Created : same ? Outcome::Unchanged : Outcome::Changed;
 }
 
-template <typename... Keys>
-Result<Outcome> remove(SQLite::Database& sql, const char* text, const Keys&... keys) {
-  return in_transaction<Outcome>(sql, "remove", [&]() -> Result<Outcome> {
-    return run(sql, text, keys...) > 0 ? Outcome::Removed : Outcome::Unchanged;
+template <typename Database, typename... Keys>
+Result<Outcome> remove(Database& database, const char* text, const Keys&... keys) {
+  return in_transaction<Outcome>(database, "remove", [&]() -> Result<Outcome> {
+    return run(database.sql, text, keys...) > 0 ? Outcome::Removed : Outcome::Unchanged;
   });
 }
 
@@ -149,7 +149,7 @@ Result<Topology> Inventory::load() {
 
 Result<Outcome> Inventory::put(const NodeRow& row) {
   SQLite::Database& sql = database_->sql;
-  return in_transaction<Outcome>(sql, "node " + row.name, [&]() -> Result<Outcome> {
+  return in_transaction<Outcome>(*database_, "node " + row.name, [&]() -> Result<Outcome> {
     const auto there = find<NodeRow>(sql, node_of, std::string(select_nodes) + " WHERE name = ?", row.name);
     const Outcome outcome = outcome_of(there.has_value(), there && *there == row);
     if (outcome == Outcome::Unchanged)
@@ -173,7 +173,7 @@ Result<Outcome> Inventory::put(const GroupRow& given) {
   GroupRow row = given;
   if (row.copyset.empty())
     row.copyset = row.name;
-  return in_transaction<Outcome>(sql, "group " + row.name, [&]() -> Result<Outcome> {
+  return in_transaction<Outcome>(*database_, "group " + row.name, [&]() -> Result<Outcome> {
     const auto there =
         find<GroupRow>(sql, group_of, std::string(select_groups) + " WHERE name = ?", row.name);
     const Outcome outcome = outcome_of(there.has_value(), there && *there == row);
@@ -213,7 +213,8 @@ Result<Outcome> Inventory::put(const GroupRow& given) {
 
 Result<Outcome> Inventory::put(const VolumeRow& row) {
   SQLite::Database& sql = database_->sql;
-  return in_transaction<Outcome>(sql, "volume " + row.group + "/" + row.name, [&]() -> Result<Outcome> {
+  return in_transaction<
+      Outcome>(*database_, "volume " + row.group + "/" + row.name, [&]() -> Result<Outcome> {
     for (const Status& parent : {need_group(sql, row.group), need_node(sql, row.node)})
       if (!parent)
         return parent.error();
@@ -248,7 +249,7 @@ Result<Outcome> Inventory::put(const VolumeRow& row) {
 Result<Outcome> Inventory::put(const PairRow& row) {
   SQLite::Database& sql = database_->sql;
   const std::string name = row.group + "@" + row.target;
-  return in_transaction<Outcome>(sql, "pair " + name, [&]() -> Result<Outcome> {
+  return in_transaction<Outcome>(*database_, "pair " + name, [&]() -> Result<Outcome> {
     for (const Status& parent :
          {need_group(sql, row.group), need_node(sql, row.source), need_node(sql, row.target)})
       if (!parent)
@@ -278,7 +279,7 @@ Result<Outcome> Inventory::put(const PairRow& row) {
 
 Result<Outcome> Inventory::remove_node(const std::string& name) {
   SQLite::Database& sql = database_->sql;
-  return in_transaction<Outcome>(sql, "remove node " + name, [&]() -> Result<Outcome> {
+  return in_transaction<Outcome>(*database_, "remove node " + name, [&]() -> Result<Outcome> {
     SQLite::Statement user(
         sql, "SELECT 'pair ' || group_name || '@' || target FROM pairs WHERE source = ?1 OR target = ?1 "
              "UNION ALL SELECT 'volume ' || group_name || '/' || name FROM volumes WHERE node = ?1 "
@@ -296,7 +297,7 @@ Result<Outcome> Inventory::remove_node(const std::string& name) {
 
 Result<Outcome> Inventory::remove_group(const std::string& name) {
   SQLite::Database& sql = database_->sql;
-  return in_transaction<Outcome>(sql, "remove group " + name, [&]() -> Result<Outcome> {
+  return in_transaction<Outcome>(*database_, "remove group " + name, [&]() -> Result<Outcome> {
     const bool removed = run(sql, "DELETE FROM groups WHERE name = ?", name) > 0;
     run(sql, "DELETE FROM copysets WHERE name NOT IN (SELECT copyset FROM groups)");
     return removed ? Outcome::Removed : Outcome::Unchanged;
@@ -305,13 +306,13 @@ Result<Outcome> Inventory::remove_group(const std::string& name) {
 
 Result<Outcome> Inventory::remove_volume(const std::string& group, const std::string& node,
                                          const std::string& name) {
-  return remove(database_->sql, "DELETE FROM volumes WHERE group_name = ? AND node = ? AND name = ?", group,
-                node, name);
+  return remove(*database_, "DELETE FROM volumes WHERE group_name = ? AND node = ? AND name = ?", group, node,
+                name);
 }
 
 Result<Outcome> Inventory::remove_pair(const std::string& group, const std::string& source,
                                        const std::string& target) {
-  return remove(database_->sql, "DELETE FROM pairs WHERE group_name = ? AND source = ? AND target = ?", group,
+  return remove(*database_, "DELETE FROM pairs WHERE group_name = ? AND source = ? AND target = ?", group,
                 source, target);
 }
 
@@ -319,7 +320,7 @@ Status Inventory::set_role(const std::string& group, control::Role role, const s
                            std::uint64_t generation) {
   SQLite::Database& sql = database_->sql;
   const auto done =
-      in_transaction<std::monostate>(sql, "role of group " + group, [&]() -> Result<std::monostate> {
+      in_transaction<std::monostate>(*database_, "role of group " + group, [&]() -> Result<std::monostate> {
         if (Status there = need_group(sql, group); !there)
           return there.error();
         run(sql, "UPDATE groups SET role = ?, primary_node = ?, generation = ? WHERE name = ?", role,

@@ -60,8 +60,8 @@ void store(SQLite::Database& sql, const control::LinkStatus& l, const std::strin
 
 Status Inventory::store_status(const control::StatusReply& report) {
   SQLite::Database& sql = database_->sql;
-  const Unflushed unflushed(sql);
-  const auto done = in_transaction<std::monostate>(sql, "status", [&]() -> Result<std::monostate> {
+  const Unflushed unflushed(*database_);
+  const auto done = in_transaction<std::monostate>(*database_, "status", [&]() -> Result<std::monostate> {
     const std::string now = utc_now();
     for (const control::GroupStatus& group : report.groups) {
       store(sql, group, now);

@@ -75,6 +75,7 @@ public:
     if (!state_->is_down)
       thread_->queue({format::FrameType::Records, channel, std::move(records)});
   }
+  void compress(Compress when) override { thread_->compress(when); }
   std::size_t queued_bytes() const override { return thread_->queued_bytes(); }
   LinkCounters counters() const override { return thread_->counters(); }
   std::uint32_t round_trip_us() const override { return thread_->round_trip_us(); }

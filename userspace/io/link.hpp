@@ -9,6 +9,7 @@
 #pragma once
 
 #include "format/records_codec.hpp"
+#include "io/compress.hpp"
 #include "io/executor.hpp"
 #include "io/tls.hpp"
 
@@ -31,6 +32,7 @@ struct ReceivedFrame {
   std::uint32_t channel = 0;
   Bytes body;                     // Node, Message
   format::RecordsMessage records; // Records: decoded, all CRCs verified, contiguous
+  std::size_t unpacked_more = 0;  // bytes that it takes beyond those that came over the wire
 };
 
 struct LinkCounters {
@@ -38,6 +40,8 @@ struct LinkCounters {
   std::uint64_t received_bytes = 0;
   std::uint64_t sent_frames = 0;
   std::uint64_t received_frames = 0;
+  std::uint64_t packed_frames = 0; // sent compressed
+  std::uint64_t saved_bytes = 0;   // by that
 };
 
 struct LinkCallbacks {
@@ -59,6 +63,8 @@ public:
   // Too large a body is a programmer's error. After down: dropped.
   virtual void send(format::FrameType type, std::uint32_t channel, Bytes body) = 0;
   virtual void send_records(std::uint32_t channel, format::OutgoingRecords records) = 0;
+  // Off until then. The peer must have said that it understands packed records.
+  virtual void compress(Compress when) = 0;
   virtual std::size_t queued_bytes() const = 0; // not yet handed to the socket
   virtual LinkCounters counters() const = 0;
   virtual std::uint32_t round_trip_us() const = 0; // TCP's estimate, 0 when unknown

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t batch_bytes = 256 << 10; // frames are gathered up to this before they are encrypted
 constexpr std::size_t receive_bytes_a_turn = 1 << 20;
+constexpr auto compress_after_block = std::chrono::seconds(1);
 constexpr auto close_grace = std::chrono::seconds(1);
 
 } // namespace
@@ -73,7 +74,9 @@ LinkCounters LinkThread::counters() const {
   return {.sent_bytes = sent_bytes_,
           .received_bytes = received_bytes_,
           .sent_frames = sent_frames_,
-          .received_frames = received_frames_};
+          .received_frames = received_frames_,
+          .packed_frames = packed_frames_,
+          .saved_bytes = saved_bytes_};
 }
 
 void LinkThread::run() {
@@ -132,7 +135,22 @@ Status LinkThread::turn() {
   return {};
 }
 
+// A network that takes everything at once is not worth the processor's time.
+bool LinkThread::compresses(Clock::time_point now) const {
+  const Compress when = compress_;
+  return when == Compress::Always || (when == Compress::Auto && blocked_at_ != Clock::time_point{} &&
+                                      now - blocked_at_ < compress_after_block);
+}
+
 void LinkThread::encode(Outgoing& frame) {
+  if (const auto* records = std::get_if<format::OutgoingRecords>(&frame.body);
+      records && compresses(Clock::now()))
+    if (auto packed = packer_.pack(*records)) {
+      saved_bytes_ += records->body_bytes() - packed->size();
+      frame.type = format::FrameType::Packed;
+      frame.body = std::move(*packed);
+      packed_frames_++;
+    }
   const std::size_t size = frame.size();
   const format::FrameHeader header{.type = frame.type,
                                    .channel = frame.channel,
@@ -206,6 +224,8 @@ Status LinkThread::flush() {
       return moved.error();
     out_at_ += moved->bytes;
     write_wants_ = moved->wants;
+    if (write_wants_ == TlsConnection::Wants::Write)
+      blocked_at_ = Clock::now();
     if (moved->bytes != 0)
       last_sent_ = Clock::now();
     if (moved->closed)
@@ -217,8 +237,9 @@ Status LinkThread::flush() {
 Status LinkThread::receive() {
   std::vector<ReceivedFrame> frames;
   std::size_t bytes = 0;
+  std::size_t unpacked = 0; // counts like bytes for whoever has to keep up
   Status status;
-  while (status && bytes < receive_bytes_a_turn && !reading_paused() &&
+  while (status && bytes + unpacked < receive_bytes_a_turn && !reading_paused() &&
          read_wants_ == TlsConnection::Wants::Nothing) {
     const auto moved = connection_->read(reader_.space());
     if (!moved) {
@@ -237,6 +258,7 @@ Status LinkThread::receive() {
       status = frame.error().because("node " + connection_->peer() + " sent what is refused");
     else if (*frame) {
       received_frames_++;
+      unpacked += (*frame)->unpacked_more;
       if ((*frame)->type != format::FrameType::KeepAlive)
         frames.push_back(std::move(**frame));
     }
@@ -244,8 +266,8 @@ Status LinkThread::receive() {
   received_bytes_ += bytes;
   // What came whole before the link broke still counts.
   if (!frames.empty()) {
-    unhandled_bytes_ += bytes;
-    events_.frames(std::move(frames), bytes);
+    unhandled_bytes_ += bytes + unpacked;
+    events_.frames(std::move(frames), bytes + unpacked);
   }
   return status;
 }

@@ -36,6 +36,7 @@ public:
   void queue(Outgoing frame);
   void handled(std::size_t bytes); // the owner has done with so many received bytes
   void close(const std::string& reason);
+  void compress(Compress when) { compress_ = when; }
   std::size_t queued_bytes() const { return queued_bytes_; }
   LinkCounters counters() const;
   std::uint32_t round_trip_us() const { return round_trip_us_; }
@@ -48,6 +49,7 @@ private:
   Status flush();
   Status receive();
   void encode(Outgoing& frame);
+  bool compresses(Clock::time_point now) const;
   bool reading_paused() const { return unhandled_bytes_ > options_.unhandled_bytes_max; }
   int wait_ms(Clock::time_point now) const;
 
@@ -65,6 +67,8 @@ private:
   std::atomic<std::size_t> queued_bytes_{0};
   std::atomic<std::size_t> unhandled_bytes_{0};
   std::atomic<std::uint64_t> sent_bytes_{0}, received_bytes_{0}, sent_frames_{0}, received_frames_{0};
+  std::atomic<std::uint64_t> packed_frames_{0}, saved_bytes_{0};
+  std::atomic<Compress> compress_{Compress::Off};
   std::atomic<std::uint32_t> round_trip_us_{0};
 
   // The thread's own.
@@ -75,6 +79,8 @@ private:
   TlsConnection::Wants write_wants_ = TlsConnection::Wants::Nothing;
   TlsConnection::Wants read_wants_ = TlsConnection::Wants::Nothing;
   FrameReader reader_;
+  Packer packer_;
+  Clock::time_point blocked_at_{}; // when the socket last took no more
   Clock::time_point last_sent_{}, last_heard_{}, close_by_{};
 };
 

@@ -128,6 +128,9 @@ public:
                     control::Reply<control::ChangeReply> reply) override {
     change(r, reply);
   }
+  void group_set(const control::GroupSetRequest& r, control::Reply<control::ChangeReply> reply) override {
+    change(r, reply);
+  }
   void volume_create(const control::VolumeCreateRequest& r,
                      control::Reply<control::ChangeReply> reply) override {
     change(r, reply);

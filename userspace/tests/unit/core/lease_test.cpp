@@ -37,6 +37,21 @@ TEST(Lease, AnOlderAnswerDoesNotShortenIt) {
   EXPECT_TRUE(lease.standing(at_ms(2400)));
 }
 
+// The source reckons with what the challenge asked for, whatever the copy was told meanwhile.
+TEST(Lease, AnAnswerStandsForTheLeaseThatItsChallengeAskedFor) {
+  Lease longer(2 * second);
+  const std::uint64_t asked_short = longer.challenge(at_ms(0));
+  longer.set_lease(10 * second);
+  longer.answered(asked_short, at_ms(100));
+  EXPECT_TRUE(longer.standing(at_ms(1999)));
+  EXPECT_FALSE(longer.standing(at_ms(2000)));
+  Lease shorter(10 * second);
+  const std::uint64_t asked_long = shorter.challenge(at_ms(0));
+  shorter.set_lease(2 * second);
+  shorter.answered(asked_long, at_ms(100));
+  EXPECT_TRUE(shorter.standing(at_ms(9999)));
+}
+
 TEST(Lease, FourChallengesInALease) {
   Lease lease(2 * second);
   EXPECT_TRUE(lease.due(at_ms(0)));

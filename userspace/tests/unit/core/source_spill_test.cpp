@@ -141,6 +141,19 @@ TEST(Spill, AFullRingIsNoReasonToSuspendWhenTheApplicationWaits) {
   EXPECT_EQ(of<FreeRing>(freed)[0].freed, primary.read);
 }
 
+TEST(Spill, IsBegunAndEndedByAChangeOfTheSetting) {
+  SpillingPrimary primary(true);
+  primary.step(LinkUp{0}, 30);
+  primary.say(primary.hello(primary.synced), 30);
+  primary.say(primary.marks(primary.synced), 30);
+  EXPECT_TRUE(of<SpillRecords>(primary.write_more(enough_to_spill)).empty());
+  EXPECT_FALSE(of<SpillRecords>(primary.step(SettingsChanged{1000, false}, 40)).empty());
+  EXPECT_TRUE(primary.spilling());
+  primary.step(SettingsChanged{1000, true}, 50);
+  EXPECT_FALSE(primary.spilling());
+  EXPECT_NE(primary.source->status(at_ms(50)).links[0].state, PairState::Suspended);
+}
+
 TEST(Spill, ForALinkThatIsDownAlsoWhenTheApplicationWaits) {
   SpillingPrimary primary(true);
   EXPECT_EQ(of<SpillRecords>(primary.write_more(enough_to_spill)).size(), 1U);

@@ -208,6 +208,28 @@ TEST(Source, WithoutLinksThereIsNobodyToAsk) {
   EXPECT_EQ(of<LoadVolumes>(source.step(Started{false}, at_ms(0))).size(), 1U);
 }
 
+// After a takeover there are copies of the former primary at other sites, and no pair with them yet.
+TEST(Source, ASiteThatTookOverIsNotItsOwnWitness) {
+  SourceConfig config;
+  config.volume_sectors = {64};
+  format::GroupState state;
+  state.role = format::Role::Primary;
+  state.position = {{first_entry(), {2, "lyon", 22, Era::of(1, 9)}}, Era::open()};
+  Source source(config, state, {});
+  EXPECT_TRUE(of<LoadVolumes>(source.step(Started{false}, at_ms(0))).empty());
+  EXPECT_TRUE(of<LoadVolumes>(source.step(NodesAsked{false, "nobody answers", "wait"}, at_ms(1))).empty());
+  EXPECT_EQ(source.status(at_ms(1)).state, "waiting for confirmation");
+  EXPECT_NE(source.status(at_ms(1)).reason.find("nobody answers"), std::string::npos);
+  const Actions confirmed =
+      source.step(NodesAsked{true, "node nice knows no newer generation", ""}, at_ms(2));
+  ASSERT_EQ(of<LoadVolumes>(confirmed).size(), 1U);
+  EXPECT_EQ(of<LoadVolumes>(confirmed)[0].generation, 2U);
+  EXPECT_TRUE(of<LoadVolumes>(source.step(NodesAsked{true, "again", ""}, at_ms(3))).empty());
+  Source right_after(config, state, {});
+  EXPECT_EQ(of<LoadVolumes>(right_after.step(Started{false, true}, at_ms(0))).size(), 1U)
+      << "commanded just now";
+}
+
 TEST(Source, TheDeadlineIsWithTheKernelBeforeTheAnswerIsSent) {
   Primary primary(LinkMode::Sync);
   primary.finish_copying(primary.attach_blank());
@@ -264,6 +286,36 @@ TEST(Source, AResyncByCommandGivesUpWhatCouldBeResumed) {
   EXPECT_EQ((said<format::ResumeMessage, SendMessage>(greet()).size()), 1U) << "one command, one resync";
 }
 
+TEST(Source, InPlaceIsForOneResync) {
+  Primary primary;
+  primary.finish_copying(primary.attach_blank());
+  const auto resync = [&](std::uint64_t time_ms) {
+    primary.step(LinkDown{0, "test"}, time_ms);
+    primary.step(LinkUp{0}, time_ms);
+    primary.say(primary.hello(0, false), time_ms);
+    format::ResyncReadyMessage ready;
+    ready.position = {{first_entry()}, Era::of(1, 1)};
+    ready.agreed = Era::of(1, 1);
+    ready.image_volumes = {0};
+    const auto asked = of<ReckonDirty>(primary.say(ready, time_ms));
+    EXPECT_EQ(asked.size(), 1U);
+    const auto attach = said<format::AttachMessage, SendMessage>(
+        primary.step(Reckoned{0, asked[0].ticket, {{0, 0, 8, Era::of(1, 2)}}}, time_ms));
+    EXPECT_EQ(attach.size(), 1U);
+    return attach[0].in_place;
+  };
+  primary.step(ResyncRequested{0, true}, 450);
+  EXPECT_TRUE(resync(460));
+  format::WatermarksMessage in_place = primary.marks(primary.read);
+  in_place.in_place = true;
+  primary.say(in_place, 470);
+  EXPECT_NE(primary.source->status(at_ms(470)).links[0].reason.find("no takeover is possible"),
+            std::string::npos);
+  EXPECT_TRUE(resync(480)) << "it was interrupted";
+  primary.step(ResyncRequested{0, false}, 490);
+  EXPECT_FALSE(resync(500)) << "the newest command counts";
+}
+
 TEST(Source, AResyncByCommandDoesNotWakeWhatIsSuspendedByCommand) {
   Primary primary;
   primary.finish_copying(primary.attach_blank());
@@ -311,6 +363,33 @@ TEST(Source, ACopyIsAnsweredWhenAllThatTheRingHeldIsReadAgain) {
   EXPECT_EQ(resume->from, synced + 3);
 }
 
+TEST(Source, AShorterIntervalCountsFromNowOn) {
+  Primary primary;
+  EXPECT_TRUE(of<PutCheckpoint>(primary.step(Tick{}, 900)).empty());
+  primary.step(SettingsChanged{200, false}, 700);
+  EXPECT_TRUE(of<PutCheckpoint>(primary.step(Tick{}, 899)).empty());
+  EXPECT_EQ(of<PutCheckpoint>(primary.step(Tick{}, 900)).size(), 1U);
+}
+
+TEST(Source, ALongerWaitIsTakenOverByARunningPair) {
+  Primary primary(LinkMode::Sync);
+  primary.finish_copying(primary.attach_blank());
+  LinkConfig link;
+  link.peer = link.site = "lyon";
+  link.mode = LinkMode::Sync;
+  link.ack_timeout_ms = 20000;
+  const Actions changed = primary.step(LinkAdded{link}, 400);
+  EXPECT_TRUE(of<CloseLink>(changed).empty()) << "the pair goes on";
+  primary.step(CheckpointPut{Era::of(1, 1), primary.read + 1, 0, ""}, 400);
+  primary.capture({record(DMRC_MARKER, primary.read + 1), record(DMRC_HELD, primary.read + 2)}, 400);
+  format::WatermarksMessage complete = primary.marks(primary.read);
+  complete.complete = Era::of(1, 1);
+  primary.say(complete, 410);
+  primary.step(Tick{}, 450);
+  const Actions answered = primary.say(format::ChallengeMessage{test_stream, 1, lease_for(20000)}, 500);
+  EXPECT_EQ((said<format::ChallengeAnswerMessage, SendMessage>(answered).size()), 1U);
+}
+
 TEST(Source, ASuspendedPairStaysSuspendedWhenItsCopyGreets) {
   Primary primary;
   primary.finish_copying(primary.attach_blank());
@@ -319,7 +398,9 @@ TEST(Source, ASuspendedPairStaysSuspendedWhenItsCopyGreets) {
   primary.step(LinkUp{0});
   const Actions answers = primary.say(primary.hello(primary.read));
   ASSERT_EQ(of<SendMessage>(answers).size(), 1U);
-  EXPECT_TRUE(std::holds_alternative<format::RefusedMessage>(of<SendMessage>(answers)[0].message));
+  const auto told = said<format::RefusedMessage, SendMessage>(answers);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_TRUE(told[0].suspended);
   const auto link = primary.source->status(at_ms(0)).links[0];
   EXPECT_EQ(link.state, PairState::Suspended);
   EXPECT_EQ(link.reason, "suspended by command");

@@ -10,10 +10,8 @@ namespace {
 using namespace target;
 
 struct Copy {
-  explicit Copy(format::GroupState state = {}, RecoveredJournal journal = roomy(), std::uint64_t lease_ns = 0,
-                bool in_place_allowed = false)
-      : target(TargetConfig{"g", "lyon", "paris", 0, {64}, lease_ns, in_place_allowed}, std::move(state),
-               std::move(journal)) {
+  explicit Copy(format::GroupState state = {}, RecoveredJournal journal = roomy(), std::uint64_t lease_ns = 0)
+      : target(TargetConfig{"g", "lyon", "paris", 0, {64}, lease_ns}, std::move(state), std::move(journal)) {
     first = step(Started{});
   }
   static RecoveredJournal roomy() { return {{}, {0, 1 << 20, 0, 1000}}; }
@@ -32,7 +30,7 @@ struct Copy {
     return step(RecordsArrived{message}, time_ms);
   }
   // Greets, ends its old stream, attaches for a copy of everything.
-  void attach(std::uint64_t copy_bytes = 4096, bool full = true) {
+  void attach(std::uint64_t copy_bytes = 4096, bool full = true, bool in_place = false) {
     step(LinkUp{});
     say(format::ResyncMessage{Epoch{}, {first_entry()}});
     if (!full)
@@ -44,6 +42,7 @@ struct Copy {
     message.full = full;
     message.agreed = full ? Era{} : Era::of(1, 3);
     message.copy_bytes = copy_bytes;
+    message.in_place = in_place;
     attached = say(message);
   }
   Target target;
@@ -135,6 +134,17 @@ TEST(Target, RefusesABadBatchWholeAndSaysWhy) {
   EXPECT_EQ(copy.target.status(at_ms(0)).state, PairState::Failed);
 }
 
+TEST(Target, SaysThatItIsSuspendedWhenTheSourceSuspendedIt) {
+  Copy copy;
+  copy.attach();
+  copy.step(MessageArrived{format::RefusedMessage{"suspended by command", "rcctl pair resume g", true}});
+  copy.step(LinkDown{"closed"});
+  const auto status = copy.target.status(at_ms(0));
+  EXPECT_EQ(status.state, PairState::Suspended);
+  EXPECT_EQ(status.reason, "suspended by command");
+  EXPECT_EQ(status.next_action, "rcctl pair resume g");
+}
+
 TEST(Target, RefusesWhatDoesNotFitItsJournal) {
   RecoveredJournal small;
   small.space = {0, 8192, 0, 1000};
@@ -180,11 +190,20 @@ TEST(Target, ADeltaThatCantFitIsRefusedUnlessInPlaceIsAllowed) {
   strict.attach(64 << 20, false);
   EXPECT_EQ(of<CloseLink>(strict.attached).size(), 1U);
   EXPECT_TRUE(strict.target.status(at_ms(0)).restartable) << "the old image stays";
-  Copy allowed(with_image(), small, 0, true);
-  allowed.attach(64 << 20, false);
+  EXPECT_NE(strict.target.status(at_ms(0)).next_action.find("rcctl pair resync g --in-place"),
+            std::string::npos);
+  Copy roomy(with_image());
+  roomy.attach(4096, false, true);
+  EXPECT_TRUE(of<SetUpdateInProgress>(roomy.attached).empty()) << "it fits: it is gathered as ever";
+  Copy allowed(with_image(), small);
+  allowed.attach(64 << 20, false, true);
   EXPECT_TRUE(of<CloseLink>(allowed.attached).empty());
   ASSERT_EQ(of<SetUpdateInProgress>(allowed.attached).size(), 1U);
   EXPECT_FALSE(allowed.target.status(at_ms(0)).restartable) << "no promotion until done";
+  EXPECT_NE(allowed.target.status(at_ms(0)).reason.find("no takeover is possible"), std::string::npos);
+  const auto marks = said<format::WatermarksMessage, SendMessage>(allowed.attached);
+  ASSERT_FALSE(marks.empty());
+  EXPECT_TRUE(marks.back().in_place);
   EXPECT_EQ(of<TakeoverRefused>(allowed.step(TakeoverRequested{"lyon", 5})).size(), 1U);
 }
 

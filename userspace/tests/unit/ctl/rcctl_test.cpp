@@ -191,6 +191,27 @@ TEST_F(Rcctl, switches_and_relative_paths_reach_the_agent) {
   EXPECT_NE(last_call().find(R"("action":"suspend")"), std::string::npos);
 }
 
+TEST_F(Rcctl, in_place_is_a_word_of_its_own) {
+  EXPECT_EQ(rcctl({"pair", "resync", "bank", "--in-place"}).code, 0);
+  Json sent = Json::parse(last_call().substr(12));
+  EXPECT_EQ(sent["in_place"], true);
+  EXPECT_EQ(sent["force"], false);
+  EXPECT_EQ(rcctl({"pair", "suspend", "bank", "--in-place"}).code, 2);
+}
+
+TEST_F(Rcctl, settings_that_are_not_named_stay) {
+  EXPECT_EQ(rcctl({"group", "set", "bank", "--on-full", "throttle"}).code, 0);
+  EXPECT_EQ(last_call(),
+            R"(group.set {"ack_timeout_ms":0,"checkpoint_ms":0,"name":"bank","on_full":"throttle"})");
+  EXPECT_EQ(rcctl({"group", "set", "bank", "--checkpoint-interval", "500ms", "--ack-timeout", "2s"}).code, 0);
+  EXPECT_EQ(last_call(),
+            R"(group.set {"ack_timeout_ms":2000,"checkpoint_ms":500,"name":"bank","on_full":null})");
+  const std::size_t calls = agent.calls().size();
+  EXPECT_EQ(rcctl({"group", "set", "bank"}).code, 2);
+  EXPECT_EQ(rcctl({"group", "set", "bank", "--ack-timeout", "10ms"}).code, 2);
+  EXPECT_EQ(agent.calls().size(), calls);
+}
+
 TEST_F(Rcctl, what_is_taken_away_is_sent_by_name) {
   EXPECT_EQ(rcctl({"node", "remove", "sy"}).code, 0);
   EXPECT_EQ(last_call(), R"(node.remove {"name":"sy"})");

@@ -47,6 +47,10 @@ public:
     seen = request.name;
     reply(ChangeReply{Outcome::Removed});
   }
+  void group_set(const GroupSetRequest& request, Reply<ChangeReply> reply) override {
+    seen = request.name;
+    reply(ChangeReply{Outcome::Changed});
+  }
   void group_delete(const GroupDeleteRequest&, Reply<ChangeReply> reply) override { reply(ChangeReply{}); }
   void volume_delete(const VolumeDeleteRequest& request, Reply<ChangeReply> reply) override {
     seen = request.group + "/" + request.name;
@@ -214,6 +218,11 @@ TEST(ControlCheck, limits) {
   for (std::uint32_t mib : {1u, 3u, 8192u})
     EXPECT_FALSE(check(GroupCreateRequest{"g", "/j", 0, mib})) << mib;
   EXPECT_FALSE(check(GroupCreateRequest{"g-h", "/j"}));
+  EXPECT_TRUE(check(GroupSetRequest{"g", OnFull::Throttle}));
+  EXPECT_TRUE(check(GroupSetRequest{"g", {}, 100, 300000}));
+  EXPECT_FALSE(check(GroupSetRequest{"g"})) << "no setting";
+  EXPECT_FALSE(check(GroupSetRequest{"g", {}, 99}));
+  EXPECT_FALSE(check(GroupSetRequest{"g", {}, 0, 300001}));
   GroupCreateRequest times{"g", "/j"};
   EXPECT_TRUE(check(times)) << "0 stands for the default";
   times.checkpoint_ms = 100;

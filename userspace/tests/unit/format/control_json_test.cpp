@@ -43,7 +43,7 @@ StatusReply full_report() {
   report.node = "pa";
   report.groups.push_back(group);
   report.links.push_back(
-      {"as", "as:7700", LinkState::Connecting, 0.04, "", "refused", "start rcagent there"});
+      {"as", "as:7700", LinkState::Connecting, 0.04, 5000, 1000, "", "refused", "start rcagent there"});
   return report;
 }
 

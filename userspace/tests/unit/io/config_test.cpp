@@ -37,6 +37,9 @@ TEST(Config, ten_lines_are_enough) {
   EXPECT_EQ(config->inventory_path(), "/var/lib/remotecopy/inventory.db");
   EXPECT_EQ(config->socket, "/run/remotecopy/rcagent.sock");
   EXPECT_EQ(config->log_level, log::Level::Info);
+  EXPECT_EQ(config->compress, Compress::Auto);
+  EXPECT_EQ(parse_config(good + "compress = \"always\"\n", "rc.toml")->compress, Compress::Always);
+  EXPECT_NE(error_of(good + "compress = \"yes\"\n").find("rc.toml:7:"), std::string::npos);
 }
 
 TEST(Config, the_site_is_the_nodes_own_name_when_none_is_given) {

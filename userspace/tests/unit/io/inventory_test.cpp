@@ -65,8 +65,9 @@ struct Inventories : ::testing::Test {
     group.pairs.push_back(pair);
     control::StatusReply status;
     status.groups.push_back(group);
-    status.links.push_back({"sy", "sy:7700", control::LinkState::Up, 0.002, "2026-01-01T00:00:00Z", "", ""});
-    status.links.push_back({"stranger", "", control::LinkState::Down, {}, "", "", ""});
+    status.links.push_back(
+        {"sy", "sy:7700", control::LinkState::Up, 0.002, 0, 0, "2026-01-01T00:00:00Z", "", ""});
+    status.links.push_back({"stranger", "", control::LinkState::Down, {}, 0, 0, "", "", ""});
     return status;
   }
 

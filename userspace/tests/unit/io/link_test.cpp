@@ -146,6 +146,49 @@ TEST_F(LinkTest, records_arrive_whole_with_their_data) {
   ASSERT_EQ(arrived.front().records.size(), 100u);
   EXPECT_EQ(*arrived.front().data, *data);
   EXPECT_EQ(arrived.front().records[41].sector, 8u * 42);
+  EXPECT_EQ(connected_->counters().packed_frames, 0u) << "the peer did not say that it understands them";
+
+  const auto before = connected_->counters().sent_bytes;
+  connected_->compress(Compress::Always);
+  connected_->send_records(1, format::outgoing_for_link(message, 1));
+  ASSERT_TRUE(run_until([&] { return arrived.size() == 2; }));
+  EXPECT_EQ(arrived.back().records.size(), 100u);
+  EXPECT_EQ(*arrived.back().data, *data);
+  EXPECT_EQ(connected_->counters().packed_frames, 1u);
+  EXPECT_GT(connected_->counters().saved_bytes, data->size() * 3 / 4);
+  EXPECT_LT(connected_->counters().sent_bytes - before, data->size() / 4);
+  EXPECT_EQ(accepted_->counters().received_bytes, connected_->counters().sent_bytes);
+}
+
+// The network takes everything at once: the processor's time is worth more.
+TEST_F(LinkTest, auto_compresses_only_what_the_network_makes_wait) {
+  pair_up();
+  format::RecordsMessage message;
+  message.stream = StreamId{0x1122334455667788};
+  const Bytes block(1 << 20, std::byte{7});
+  format::Record record{};
+  record.type = DMRC_WRITE;
+  record.stream = 0x55667788;
+  record.length = 1 << 20;
+  record.seq = 1;
+  record.era = 1;
+  format::seal_record(record, block);
+  message.records = {record};
+  message.data = std::make_shared<const Bytes>(block);
+  std::size_t arrived = 0;
+  accepted_->start({.frames = [&](std::vector<ReceivedFrame> frames) { arrived += frames.size(); },
+                    .drained = {},
+                    .down = [](Error error) { FAIL() << error.text(); }});
+  connected_->start({.frames = {}, .drained = {}, .down = [](Error error) { FAIL() << error.text(); }});
+  connected_->compress(Compress::Auto);
+  connected_->send_records(1, format::outgoing_for_link(message, 1));
+  ASSERT_TRUE(run_until([&] { return arrived == 1; }));
+  EXPECT_EQ(connected_->counters().packed_frames, 0u);
+  // Many at once fill the socket.
+  for (int i = 0; i < 200; i++)
+    connected_->send_records(1, format::outgoing_for_link(message, 1));
+  ASSERT_TRUE(run_until([&] { return arrived == 201; }));
+  EXPECT_GT(connected_->counters().packed_frames, 0u);
 }
 
 TEST_F(LinkTest, a_certificate_of_another_ca_is_refused_on_both_sides) {
