@@ -28,6 +28,8 @@ u32 dmrc_group_flags(struct dmrc_group *g)
 		flags |= DMRC_STATE_ALONE;
 	if (READ_ONCE(g->hold_seq) != DMRC_NO_LIMIT)
 		flags |= DMRC_STATE_HOLDING;
+	if (READ_ONCE(g->cut_armed) && READ_ONCE(g->cut) != DMRC_CUT_NONE)
+		flags |= DMRC_STATE_ARMED;
 	if (READ_ONCE(g->write_protected))
 		flags |= DMRC_STATE_PROTECTED;
 	if (READ_ONCE(g->throttling))

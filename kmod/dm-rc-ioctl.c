@@ -112,6 +112,35 @@ static int dmrc_ioc_lift(struct dmrc_group *g, void __user *arg)
 	return copy_from_user(&n, arg, sizeof(n)) ? -EFAULT : dmrc_lift(g, n);
 }
 
+static int dmrc_ioc_arm(struct dmrc_group *g, void __user *arg)
+{
+	struct dmrc_arm a;
+	int r;
+
+	if (copy_from_user(&a, arg, sizeof(a)))
+		return -EFAULT;
+	if (memchr_inv(a.zero, 0, sizeof(a.zero)))
+		return -EINVAL;
+	mutex_lock(&g->mutex);
+	r = dmrc_arm(g, &a);
+	mutex_unlock(&g->mutex);
+	return r;
+}
+
+static int dmrc_ioc_confirm(struct dmrc_group *g, void __user *arg)
+{
+	u64 n;
+
+	return copy_from_user(&n, arg, sizeof(n)) ? -EFAULT : dmrc_confirm(g, n);
+}
+
+static int dmrc_ioc_disarm(struct dmrc_group *g, void __user *arg)
+{
+	u64 n;
+
+	return copy_from_user(&n, arg, sizeof(n)) ? -EFAULT : dmrc_disarm(g, n);
+}
+
 static int dmrc_ioc_copy(struct dmrc_group *g, void __user *arg)
 {
 	struct dmrc_copy_slot *slot;
@@ -320,6 +349,12 @@ long dmrc_group_ioctl(struct dmrc_file *f, struct dmrc_group *g, unsigned int cm
 		return dmrc_ioc_checkpoint(g, arg);
 	case DMRC_IOC_LIFT:
 		return dmrc_ioc_lift(g, arg);
+	case DMRC_IOC_ARM:
+		return dmrc_ioc_arm(g, arg);
+	case DMRC_IOC_CONFIRM:
+		return dmrc_ioc_confirm(g, arg);
+	case DMRC_IOC_DISARM:
+		return dmrc_ioc_disarm(g, arg);
 	case DMRC_IOC_COPY:
 		return dmrc_ioc_copy(g, arg);
 	case DMRC_IOC_PUT:

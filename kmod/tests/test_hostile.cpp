@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -215,7 +216,7 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
       for (auto& e : extents)
         e = {sector(), number(), pick({0, DMRC_ERA(0, 3), DMRC_ERA_OPEN, random()})};
       dmrc_state s = agent.state();
-      switch (random() % 15) {
+      switch (random() % 16) {
       case 0: {
         dmrc_start start{pick({1, random(), 1ULL << 32}), 0, {pick({0, 0, 1}), 0}};
         agent.free_to(s.reserved);
@@ -295,6 +296,42 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
         call(DMRC_IOC_THROTTLE, &t);
         break;
       }
+      case 14: {
+        timespec real;
+        clock_gettime(CLOCK_REALTIME, &real);
+        uint64_t now = real.tv_sec * kSecond + real.tv_nsec;
+        // mostly good, so that the other calls meet something that is armed
+        dmrc_arm a{DMRC_ERA_N(s.era) + random() % 2, now + pick({5000000, 20000000}), pick({1, 1000000, 5000000}),
+                   pick({1, 1000, 20000}), {}};
+        switch (random() % 16) {
+        case 0:
+          a.n = pick({0, DMRC_ERA_N(s.era) - 1, DMRC_ERA_N_MAX, ~0ULL});
+          break;
+        case 1:
+          a.at_ns = pick({0, now, now + 400 * kSecond, ~0ULL});
+          break;
+        case 2:
+          a.hold_ns = pick({0, 10 * kSecond + 1, ~0ULL});
+          break;
+        case 3:
+          a.confirm_us = pick({0, 10000001, ~0ULL});
+          break;
+        case 4:
+          a.zero[random() % 2] = 1;
+        }
+        uint64_t n = pick({s.armed, s.armed, s.armed, DMRC_ERA_N(s.era), random()});
+        switch (random() % 3) {
+        case 0:
+          call(DMRC_IOC_ARM, &a);
+          break;
+        case 1:
+          call(DMRC_IOC_CONFIRM, &n);
+          break;
+        default:
+          call(DMRC_IOC_DISARM, &n);
+        }
+        break;
+      }
       default: {
         // not PROTECT with 1: that writes fail is what it is for
         uint8_t page[4096] = {};
@@ -310,7 +347,8 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
       slowest = std::max(slowest, w->stop());
   }
   for (unsigned long command : {DMRC_IOC_START, DMRC_IOC_ACK, DMRC_IOC_SYNC, DMRC_IOC_CHECKPOINT, DMRC_IOC_COPY,
-                                DMRC_IOC_PUT, DMRC_IOC_DIRTY, DMRC_IOC_VOLUME, DMRC_IOC_LIFT, DMRC_IOC_THROTTLE})
+                                DMRC_IOC_PUT, DMRC_IOC_DIRTY, DMRC_IOC_VOLUME, DMRC_IOC_LIFT, DMRC_IOC_THROTTLE,
+                                DMRC_IOC_ARM, DMRC_IOC_DISARM})
     check(done[_IOC_NR(command)] > 0, "ioctl " + std::to_string(_IOC_NR(command)) + " was never well formed");
   check(writers[0]->rounds() + writers[1]->rounds() > 200, "too few writes");
   check(slowest < 2.5, "a write waited " + std::to_string(slowest) + " s");
