@@ -213,7 +213,7 @@ bool dmrc_ring_readable(struct dmrc_group *g)
 
 /* -- streams ------------------------------------------------------------------------------------------ */
 
-int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
+int dmrc_stream_may_start(struct dmrc_group *g, u64 *era)
 {
 	struct dmrc_vol *v;
 	int r = 0;
@@ -228,7 +228,18 @@ int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
 	dmrc_ring_reclaim(g);
 	if (g->capturing || g->tail != g->reserved || g->copies)
 		r = -EBUSY;
+	*era = g->era;
 	spin_unlock_irq(&g->lock);
+	return r;
+}
+
+int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 era)
+{
+	u64 now;
+	int r = dmrc_stream_may_start(g, &now);
+
+	if (!r && now != era)
+		r = -ESTALE;
 	if (r)
 		return r;
 
@@ -257,7 +268,6 @@ int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
 	WRITE_ONCE(g->info->stream, stream);
 	dmrc_hold_new_stream(g);
 	g->capturing = true;
-	*era = g->era;
 	dmrc_group_changed(g);
 	spin_unlock_irq(&g->lock);
 	return 0;

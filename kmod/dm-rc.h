@@ -424,8 +424,10 @@ void dmrc_ring_wake(struct dmrc_group *g);
 void dmrc_ring_capture(struct dmrc_ring *ring, u64 pos, struct bio *bio, struct bio_vec *bvecs);
 /* Any context, no lock. A committed record beyond what was read waits. */
 bool dmrc_ring_readable(struct dmrc_group *g);
-/* group->mutex held. Begin a stream / end it / fill in the state. */
-int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era);
+/* group->mutex held. Can a stream begin, and in which era? */
+int dmrc_stream_may_start(struct dmrc_group *g, u64 *era);
+/* group->mutex held. Begin a stream (-ESTALE: this is not the era) / end it / fill in the state. */
+int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 era);
 void dmrc_stream_stop(struct dmrc_group *g);
 int dmrc_stream_put(struct dmrc_group *g, u32 type, u32 tag, u64 *seq);
 void dmrc_ring_state(struct dmrc_group *g, struct dmrc_state *s);

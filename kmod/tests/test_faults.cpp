@@ -256,8 +256,9 @@ KT_TEST_FAULTS(failed_ioctls_of_a_primary_do_no_harm) {
   };
   idle();
   fail_each("START", 2, [&] { return proof.agent().try_start(0x77); },
-            [&](int) {
-              idle(); // it may run, and only telling so have failed
+            [&](int error) {
+              check(!error == !!proof.agent().state().stream, "a stream runs or not, and the answer says otherwise");
+              idle();
               proof.works();
               idle();
             });

@@ -355,6 +355,45 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
   must_be_usable(rig);
 }
 
+// Arguments in memory that can't be written: the call fails before it has done anything.
+KT_TEST(an_answer_that_cannot_be_stored_has_no_effect) {
+  Rig rig("mute");
+  auto* page = static_cast<uint8_t*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  check(page != MAP_FAILED, "a page");
+  auto read_only = [&](int fd, unsigned long command, const auto& argument) {
+    mprotect(page, 4096, PROT_READ | PROT_WRITE);
+    memcpy(page, &argument, sizeof(argument));
+    mprotect(page, 4096, PROT_READ);
+    return ioctl(fd, command, page) ? errno : 0;
+  };
+  dmrc_attach attach{};
+  attach.abi_version = DMRC_ABI_VERSION;
+  strcpy(attach.group, "mute");
+  int fd = open("/dev/remotecopy", O_RDWR);
+  check(fd >= 0, "/dev/remotecopy");
+  expect_errno(read_only(fd, DMRC_IOC_ATTACH, attach), EFAULT, "ATTACH");
+  dmrc_state state{};
+  expect_errno(ioctl(fd, DMRC_IOC_STATE, &state) ? errno : 0, ENOTCONN, "the file after it");
+  {
+    Agent agent("mute"); // the group is free
+    const uint64_t before = agent.state().reserved;
+    dmrc_start start{};
+    start.stream = 7;
+    expect_errno(read_only(agent.fd(), DMRC_IOC_START, start), EFAULT, "START");
+    check(!agent.state().stream && !(agent.state().state & DMRC_STATE_STREAM), "a stream runs");
+    check(!agent.try_start(7), "a stream afterwards");
+    expect_errno(read_only(agent.fd(), DMRC_IOC_CHECKPOINT, dmrc_checkpoint{}), EFAULT, "CHECKPOINT");
+    expect_errno(read_only(agent.fd(), DMRC_IOC_PUT, dmrc_put{DMRC_SEAL, 0, 0}), EFAULT, "PUT");
+    dmrc_sync sync{};
+    sync.mode = DMRC_SYNC_WAIT;
+    expect_errno(read_only(agent.fd(), DMRC_IOC_SYNC, sync), EFAULT, "SYNC");
+    check(agent.state().reserved == before && !(agent.state().state & DMRC_STATE_SYNC), "a call had an effect");
+  }
+  check(!ioctl(fd, DMRC_IOC_ATTACH, &attach), "the same file attaches");
+  close(fd);
+  munmap(page, 4096);
+}
+
 // No way to write what is read-only, to make a mapping larger or to keep one in a child; a mapping outlives its file
 // and its volume.
 KT_TEST(mapping_games_win_nothing) {
