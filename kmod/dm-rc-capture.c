@@ -317,12 +317,13 @@ static void dmrc_put_failed(struct dmrc_io *io)
 	struct dmrc_reservation r;
 
 	spin_lock_irq(&g->lock);
-	rec.era = g->era;
 	if (g->capturing && io->epoch == g->epoch) {
-		if (dmrc_ring_reserve(g, 0, 0, DMRC_RESERVED_SLOTS + g->copies, &r))
+		if (dmrc_ring_reserve(g, 0, 0, DMRC_RESERVED_SLOTS + g->copies, &r)) {
+			rec.era = r.era;
 			dmrc_ring_put(g, &r, &rec);
-		else
+		} else {
 			dmrc_ring_lose(g, "no room to report a failed write");
+		}
 	}
 	spin_unlock_irq(&g->lock);
 }

@@ -28,6 +28,8 @@ u32 dmrc_group_flags(struct dmrc_group *g)
 		flags |= DMRC_STATE_ALONE;
 	if (READ_ONCE(g->hold_seq) != DMRC_NO_LIMIT)
 		flags |= DMRC_STATE_HOLDING;
+	if (READ_ONCE(g->cut_armed) && READ_ONCE(g->cut) != DMRC_CUT_NONE)
+		flags |= DMRC_STATE_ARMED;
 	if (READ_ONCE(g->write_protected))
 		flags |= DMRC_STATE_PROTECTED;
 	if (READ_ONCE(g->throttling))
@@ -132,13 +134,20 @@ static int dmrc_attach(struct file *file, void __user *arg)
 	if (!g)
 		return -ENOENT;
 	r = dmrc_attach_group(file, g, &a);
+	if (!r && copy_to_user(arg, &a, sizeof(a))) {
+		/* No call has found the group through this file yet: it has never been attached. */
+		mutex_lock(&g->mutex);
+		g->owner = NULL;
+		mutex_unlock(&g->mutex);
+		r = -EFAULT;
+	}
 	if (r) {
 		dmrc_group_put(g);
 		return r;
 	}
 	/* From here the file's other calls find the group complete. */
 	smp_store_release(&f->group, g);
-	return copy_to_user(arg, &a, sizeof(a)) ? -EFAULT : 0;
+	return 0;
 }
 
 static long dmrc_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The ioctls of an attached file: copy the arguments, check them, call the part that knows, copy the results.
+ * An answer that can't be stored is found out before the call has an effect: dmrc_get stores back what it has fetched.
  *
  * Invariant: user memory is touched and memory allocated only outside group->mutex (a page fault may need a write
  * that waits for a holder of it). Reserved fields must be zero, so that later versions can use them.
@@ -13,6 +14,12 @@
 #define DMRC_EXTENTS_MAX	65536	/* in one mark or settle */
 #define DMRC_DIRTY_MAX		4096	/* in one answer */
 
+/* The arguments of a call that has an answer in the same place. */
+static int dmrc_get(void *to, void __user *from, size_t size)
+{
+	return copy_from_user(to, from, size) || copy_to_user(from, to, size) ? -EFAULT : 0;
+}
+
 static int dmrc_ioc_start(struct dmrc_group *g, void __user *arg)
 {
 	struct dmrc_start s;
@@ -22,10 +29,20 @@ static int dmrc_ioc_start(struct dmrc_group *g, void __user *arg)
 		return -EFAULT;
 	if (!(u32)s.stream || memchr_inv(s.zero, 0, sizeof(s.zero)))
 		return -EINVAL;
-	mutex_lock(&g->mutex);
-	r = dmrc_stream_start(g, s.stream, &s.era);
-	mutex_unlock(&g->mutex);
-	return r ?: copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;
+	/* The whole answer first: a stream of which nobody was told would run. Its era changes only with the volumes. */
+	do {
+		mutex_lock(&g->mutex);
+		r = dmrc_stream_may_start(g, &s.era);
+		mutex_unlock(&g->mutex);
+		if (r)
+			return r;
+		if (copy_to_user(arg, &s, sizeof(s)))
+			return -EFAULT;
+		mutex_lock(&g->mutex);
+		r = dmrc_stream_start(g, s.stream, s.era);
+		mutex_unlock(&g->mutex);
+	} while (r == -ESTALE);
+	return r;
 }
 
 static int dmrc_ioc_stop(struct dmrc_group *g)
@@ -48,7 +65,7 @@ static int dmrc_ioc_sync(struct dmrc_group *g, void __user *arg)
 	struct dmrc_sync s;
 	int r;
 
-	if (copy_from_user(&s, arg, sizeof(s)))
+	if (dmrc_get(&s, arg, sizeof(s)))
 		return -EFAULT;
 	if (s.mode > DMRC_SYNC_WAIT || s.fence > DMRC_FENCE_STOP || s.zero)
 		return -EINVAL;
@@ -95,7 +112,7 @@ static int dmrc_ioc_checkpoint(struct dmrc_group *g, void __user *arg)
 	struct dmrc_checkpoint c;
 	int r;
 
-	if (copy_from_user(&c, arg, sizeof(c)))
+	if (dmrc_get(&c, arg, sizeof(c)))
 		return -EFAULT;
 	if (memchr_inv(c.zero, 0, sizeof(c.zero)))
 		return -EINVAL;
@@ -110,6 +127,35 @@ static int dmrc_ioc_lift(struct dmrc_group *g, void __user *arg)
 	u64 n;
 
 	return copy_from_user(&n, arg, sizeof(n)) ? -EFAULT : dmrc_lift(g, n);
+}
+
+static int dmrc_ioc_arm(struct dmrc_group *g, void __user *arg)
+{
+	struct dmrc_arm a;
+	int r;
+
+	if (copy_from_user(&a, arg, sizeof(a)))
+		return -EFAULT;
+	if (memchr_inv(a.zero, 0, sizeof(a.zero)))
+		return -EINVAL;
+	mutex_lock(&g->mutex);
+	r = dmrc_arm(g, &a);
+	mutex_unlock(&g->mutex);
+	return r;
+}
+
+static int dmrc_ioc_confirm(struct dmrc_group *g, void __user *arg)
+{
+	u64 n;
+
+	return copy_from_user(&n, arg, sizeof(n)) ? -EFAULT : dmrc_confirm(g, n);
+}
+
+static int dmrc_ioc_disarm(struct dmrc_group *g, void __user *arg)
+{
+	u64 n;
+
+	return copy_from_user(&n, arg, sizeof(n)) ? -EFAULT : dmrc_disarm(g, n);
 }
 
 static int dmrc_ioc_copy(struct dmrc_group *g, void __user *arg)
@@ -139,7 +185,7 @@ static int dmrc_ioc_put(struct dmrc_group *g, void __user *arg)
 	struct dmrc_put p;
 	int r;
 
-	if (copy_from_user(&p, arg, sizeof(p)))
+	if (dmrc_get(&p, arg, sizeof(p)))
 		return -EFAULT;
 	if (p.type != DMRC_END_OF_COPYING && p.type != DMRC_SEAL)
 		return -EINVAL;
@@ -320,6 +366,12 @@ long dmrc_group_ioctl(struct dmrc_file *f, struct dmrc_group *g, unsigned int cm
 		return dmrc_ioc_checkpoint(g, arg);
 	case DMRC_IOC_LIFT:
 		return dmrc_ioc_lift(g, arg);
+	case DMRC_IOC_ARM:
+		return dmrc_ioc_arm(g, arg);
+	case DMRC_IOC_CONFIRM:
+		return dmrc_ioc_confirm(g, arg);
+	case DMRC_IOC_DISARM:
+		return dmrc_ioc_disarm(g, arg);
 	case DMRC_IOC_COPY:
 		return dmrc_ioc_copy(g, arg);
 	case DMRC_IOC_PUT:

@@ -315,6 +315,31 @@ static int dmrc_meta_read(struct dmrc_vol *v, u64 block, unsigned int n)
 	return dmrc_meta_wait(v);
 }
 
+/*
+ * The superblocks and the reserved blocks, each by itself: what can't be read is neither blank nor valid. Returns the
+ * error of the last one of those.
+ */
+static int dmrc_meta_read_head(struct dmrc_vol *v)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < DMRC_META_MAP_START; i++) {
+		int one;
+
+		dmrc_meta_begin(v);
+		dmrc_meta_submit(v, i, i, REQ_OP_READ);
+		one = dmrc_meta_wait(v);
+		if (!one)
+			continue;
+		DMWARN("%s/%u: cannot read block %u of metadata device %pg (%d)", v->group->name, v->number, i,
+		       v->meta_bdev, one);
+		memset(v->meta_io[i].page, 0xff, DMRC_META_BLOCK);
+		r = one;
+	}
+	return r;
+}
+
 static bool dmrc_is_blank(const void *page)
 {
 	return !memchr_inv(page, 0, DMRC_META_BLOCK);
@@ -491,31 +516,45 @@ static int dmrc_meta_open_all(struct dmrc_vol *v)
 	return dmrc_meta_write_dirty(v);
 }
 
+/* The superblock that counts, or NULL (and why). A store has ended in both places: one of them is enough. */
+static const struct dmrc_disk_super *dmrc_super_choose(struct dmrc_vol *v, int unread, int *error)
+{
+	const struct dmrc_disk_super *a = v->meta_io[0].page, *b = v->meta_io[1].page, *good;
+
+	good = dmrc_super_valid(a) ? a : dmrc_super_valid(b) ? b : NULL;
+	if (good == a && dmrc_super_valid(b) && le64_to_cpu(b->sequence) > le64_to_cpu(a->sequence))
+		good = b;
+	if (good && unread) {
+		DMWARN("%s/%u: going on with the other superblock of metadata device %pg; what could not be read is written again; check the device",
+		       v->group->name, v->number, v->meta_bdev);
+	} else if (!good && unread) {
+		DMERR("%s/%u: no superblock of metadata device %pg can be read: repair the device, or replace it (the volume then needs a full copy)",
+		      v->group->name, v->number, v->meta_bdev);
+		*error = unread;
+	} else if (!good) {
+		*error = dmrc_super_refuse(v, a, b);
+	}
+	return good;
+}
+
 int dmrc_meta_load(struct dmrc_vol *v)
 {
-	const struct dmrc_disk_super *a = v->meta_io[0].page, *b = v->meta_io[1].page;
+	const struct dmrc_disk_super *super;
 	bool was_failed = v->meta_failed;
-	int r;
+	int r = 0, unread;
 
 	lockdep_assert_held(&v->meta);
 	v->meta_failed = false;
 	v->nr_open = 0;
-	r = dmrc_meta_read(v, 0, DMRC_META_MAP_START);
-	if (r) {
-		DMERR("%s/%u: cannot read metadata device %pg (%d)", v->group->name, v->number, v->meta_bdev, r);
-		goto bad;
-	}
-	if (dmrc_is_blank(a) && dmrc_is_blank(b) && dmrc_is_blank(v->meta_io[2].page) &&
-	    dmrc_is_blank(v->meta_io[3].page)) {
+	unread = dmrc_meta_read_head(v);
+	if (dmrc_is_blank(v->meta_io[0].page) && dmrc_is_blank(v->meta_io[1].page) &&
+	    dmrc_is_blank(v->meta_io[2].page) && dmrc_is_blank(v->meta_io[3].page)) {
 		r = dmrc_meta_format(v);
 		goto bad;
 	}
-	if (!dmrc_super_valid(a))
-		a = b;
-	else if (dmrc_super_valid(b) && le64_to_cpu(b->sequence) > le64_to_cpu(a->sequence))
-		a = b;
-	r = dmrc_super_valid(a) ? dmrc_super_unpack(v, a)
-				: dmrc_super_refuse(v, v->meta_io[0].page, v->meta_io[1].page);
+	super = dmrc_super_choose(v, unread, &r);
+	if (super)
+		r = dmrc_super_unpack(v, super);
 	if (!r)
 		r = dmrc_meta_load_map(v);
 	if (!r && v->super.sectors < v->sectors)

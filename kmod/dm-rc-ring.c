@@ -59,13 +59,24 @@ bool dmrc_ring_room_for(struct dmrc_group *g, u32 bytes, u32 align, u32 keep)
 	return dmrc_ring_has_room(g, dmrc_ring_pos(g, bytes, align), bytes, keep);
 }
 
+void dmrc_ring_stamp(struct dmrc_group *g)
+{
+	lockdep_assert_held(&g->lock);
+	/* The clock may step back, the order may not. */
+	g->time_ns = max(g->time_ns, ktime_get_real_ns());
+	if (unlikely(g->time_ns > g->armed.due_ns) && !dmrc_mutant("marker_by_timer_only"))
+		dmrc_arm_due(g);
+}
+
 bool dmrc_ring_reserve(struct dmrc_group *g, u32 bytes, u32 align, u32 keep, struct dmrc_reservation *r)
 {
 	struct dmrc_ring *ring = g->ring;
-	u64 pos = dmrc_ring_pos(g, bytes, align);
 	struct dmrc_slot *slot;
+	u64 pos;
 
 	lockdep_assert_held(&g->lock);
+	dmrc_ring_stamp(g);
+	pos = dmrc_ring_pos(g, bytes, align);
 	/* Walking only beyond half full makes it cheap: many records are taken off at a time. */
 	if (pos + bytes - g->data_tail > ring->data_bytes / 2 ||
 	    dmrc_ring_free_slots(g) < ring->nr_slots / 2)
@@ -78,8 +89,6 @@ bool dmrc_ring_reserve(struct dmrc_group *g, u32 bytes, u32 align, u32 keep, str
 	r->data_pos = bytes ? pos : 0;
 	r->era = g->era;
 	r->stream = (u32)g->stream;
-	/* The clock may step back, the order may not. */
-	g->time_ns = max(g->time_ns, ktime_get_real_ns());
 	r->time_ns = g->time_ns;
 	if (bytes)
 		g->data_head = pos + bytes;
@@ -174,7 +183,7 @@ static void dmrc_stream_end(struct dmrc_group *g, bool lost)
 
 void dmrc_ring_lose(struct dmrc_group *g, const char *why)
 {
-	struct dmrc_record rec = { .type = DMRC_LOSS, .era = g->era };
+	struct dmrc_record rec = { .type = DMRC_LOSS };
 	struct dmrc_reservation r;
 
 	lockdep_assert_held(&g->lock);
@@ -182,6 +191,7 @@ void dmrc_ring_lose(struct dmrc_group *g, const char *why)
 		return;
 	dmrc_hold_void(g);
 	if (!WARN_ON_ONCE(!dmrc_ring_reserve(g, 0, 0, 0, &r))) {
+		rec.era = r.era;
 		dmrc_ring_put(g, &r, &rec);
 		g->lost_at = r.seq;
 	}
@@ -203,7 +213,7 @@ bool dmrc_ring_readable(struct dmrc_group *g)
 
 /* -- streams ------------------------------------------------------------------------------------------ */
 
-int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
+int dmrc_stream_may_start(struct dmrc_group *g, u64 *era)
 {
 	struct dmrc_vol *v;
 	int r = 0;
@@ -218,7 +228,18 @@ int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
 	dmrc_ring_reclaim(g);
 	if (g->capturing || g->tail != g->reserved || g->copies)
 		r = -EBUSY;
+	*era = g->era;
 	spin_unlock_irq(&g->lock);
+	return r;
+}
+
+int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 era)
+{
+	u64 now;
+	int r = dmrc_stream_may_start(g, &now);
+
+	if (!r && now != era)
+		r = -ESTALE;
 	if (r)
 		return r;
 
@@ -247,7 +268,6 @@ int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era)
 	WRITE_ONCE(g->info->stream, stream);
 	dmrc_hold_new_stream(g);
 	g->capturing = true;
-	*era = g->era;
 	dmrc_group_changed(g);
 	spin_unlock_irq(&g->lock);
 	return 0;
@@ -282,7 +302,6 @@ int dmrc_stream_put(struct dmrc_group *g, u32 type, u32 tag, u64 *seq)
 	int ret = 0;
 
 	spin_lock_irq(&g->lock);
-	rec.era = g->era;
 	if (type == DMRC_SEAL)
 		dmrc_hold_void(g);
 	if (!g->capturing) {
@@ -292,6 +311,7 @@ int dmrc_stream_put(struct dmrc_group *g, u32 type, u32 tag, u64 *seq)
 	} else if (!dmrc_ring_reserve(g, 0, 0, keep, &r)) {
 		ret = -EAGAIN;
 	} else {
+		rec.era = r.era;
 		dmrc_ring_put(g, &r, &rec);
 		*seq = r.seq;
 		if (type == DMRC_SEAL)
@@ -328,5 +348,7 @@ void dmrc_ring_state(struct dmrc_group *g, struct dmrc_state *s)
 	s->lost_at = g->lost_at;
 	s->throttled = g->nr_throttled;
 	s->hold_us = g->hold_us;
+	if (g->cut_armed && g->cut != DMRC_CUT_NONE)
+		s->armed = DMRC_ERA_N(g->armed.era);
 	spin_unlock_irq(&g->lock);
 }

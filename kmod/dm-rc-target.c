@@ -315,6 +315,17 @@ static u64 dmrc_start_era(struct dmrc_vol *v, struct dmrc_target *t)
 	return era;
 }
 
+/* group->mutex held. The highest era that the group may begin without storing it first. */
+static u64 dmrc_promised_era(struct dmrc_group *g)
+{
+	u64 era;
+
+	spin_lock_irq(&g->lock);
+	era = g->cut == DMRC_CUT_ARMED ? max(g->era, g->armed.era + 1) : g->era;
+	spin_unlock_irq(&g->lock);
+	return era;
+}
+
 /* group->mutex held. Eras of group and volume meet: neither may use a number that the other has used. */
 static int dmrc_join_era(struct dmrc_vol *v, struct dmrc_target *t)
 {
@@ -327,7 +338,10 @@ static int dmrc_join_era(struct dmrc_vol *v, struct dmrc_target *t)
 		if (r)
 			return r;
 		spin_lock_irq(&g->lock);
-		g->era = era;
+		/* Its number would no longer be above all that were used; voiding it ends its own era. */
+		if (g->cut == DMRC_CUT_ARMED && era > g->armed.era)
+			dmrc_hold_void(g);
+		g->era = max(g->era, era);
 		spin_unlock_irq(&g->lock);
 	}
 	return 0;
@@ -412,7 +426,7 @@ static int dmrc_activate(struct dmrc_vol *v, struct dmrc_target *t)
 	if (t->has_generation)
 		v->super.generation = t->generation;
 	if (t->primary)
-		v->super.ceiling = max(v->super.ceiling, g->era + 2 * DMRC_CEILING_LOW);
+		v->super.ceiling = max(v->super.ceiling, dmrc_promised_era(g) + 2 * DMRC_CEILING_LOW);
 	r = dmrc_meta_write_super(v);
 	mutex_unlock(&v->meta);
 	if (r)

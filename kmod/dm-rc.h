@@ -128,6 +128,30 @@ struct dmrc_copy_slot {
 	struct work_struct work;
 };
 
+/*
+ * Where a checkpoint with a hold stands. One at a time:
+ *
+ *   NONE -> HOLDING (CHECKPOINT) -> NONE: `held` by LIFT, else `void`
+ *   NONE -> ARMED (ARM) -> HOLDING (its time) -> UNCONFIRMED (end of its hold) -> NONE: `held` by CONFIRM, else `void`
+ *
+ * All ways to NONE but DISARM before the marker leave a verdict.
+ */
+enum dmrc_cut {
+	DMRC_CUT_NONE,
+	DMRC_CUT_ARMED,		/* no marker yet */
+	DMRC_CUT_HOLDING,	/* marker out, completions withheld */
+	DMRC_CUT_UNCONFIRMED,	/* nothing is withheld, the verdict is the agent's */
+};
+
+struct dmrc_armed {
+	u64 era;
+	u64 at_ns;		/* CLOCK_REALTIME */
+	u64 due_ns;		/* at_ns while DMRC_CUT_ARMED, else DMRC_NO_LIMIT: looked at for every record */
+	u64 hold_ns;
+	u64 confirm_ns;
+	s64 clock_offset;	/* of CLOCK_REALTIME to CLOCK_MONOTONIC: a set clock changes it */
+};
+
 struct dmrc_group {
 	struct kref ref;
 	struct list_head link;		/* dmrc_groups */
@@ -163,8 +187,11 @@ struct dmrc_group {
 	u64 ended_stream;		/* that lost_at belongs to */
 	const char *lost_why;
 	u64 hold_era;			/* of the newest marker */
+	enum dmrc_cut cut;
+	bool cut_armed;			/* the checkpoint that `cut` speaks of was armed */
+	struct dmrc_armed armed;
 	u64 hold_began_ns;
-	u64 hold_cap_ns;
+	u64 cut_timer_ns;		/* what hold_timer does is due then */
 	u64 hold_us;			/* how long the last hold was */
 	u64 throttle_ns;		/* longest wait for room; 0: a full ring ends the stream */
 	struct list_head throttled;	/* writes without room, in order, by range.entry */
@@ -379,6 +406,8 @@ struct dmrc_reservation {
 bool dmrc_ring_reserve(struct dmrc_group *g, u32 bytes, u32 align, u32 keep, struct dmrc_reservation *r);
 /* group->lock held. Would dmrc_ring_reserve find room? */
 bool dmrc_ring_room_for(struct dmrc_group *g, u32 bytes, u32 align, u32 keep);
+/* group->lock held. Stamp of the next record; an armed marker whose time has come is put before it. */
+void dmrc_ring_stamp(struct dmrc_group *g);
 /* group->lock held. Take over consumer->freed and move the tail. */
 void dmrc_ring_reclaim(struct dmrc_group *g);
 /* group->lock held. End the stream by overflow: loss record, region map only from here. */
@@ -395,8 +424,10 @@ void dmrc_ring_wake(struct dmrc_group *g);
 void dmrc_ring_capture(struct dmrc_ring *ring, u64 pos, struct bio *bio, struct bio_vec *bvecs);
 /* Any context, no lock. A committed record beyond what was read waits. */
 bool dmrc_ring_readable(struct dmrc_group *g);
-/* group->mutex held. Begin a stream / end it / fill in the state. */
-int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 *era);
+/* group->mutex held. Can a stream begin, and in which era? */
+int dmrc_stream_may_start(struct dmrc_group *g, u64 *era);
+/* group->mutex held. Begin a stream (-ESTALE: this is not the era) / end it / fill in the state. */
+int dmrc_stream_start(struct dmrc_group *g, u64 stream, u64 era);
 void dmrc_stream_stop(struct dmrc_group *g);
 int dmrc_stream_put(struct dmrc_group *g, u32 type, u32 tag, u64 *seq);
 void dmrc_ring_state(struct dmrc_group *g, struct dmrc_state *s);
@@ -501,12 +532,38 @@ void dmrc_checkpoint_exit(struct dmrc_group *g);
 int dmrc_checkpoint(struct dmrc_group *g, struct dmrc_checkpoint *c);
 /* May sleep. The order to lift the hold of checkpoint n; returns when its writes are completed. */
 int dmrc_lift(struct dmrc_group *g, u64 n);
-/* group->lock held. A hold ends without the order: its checkpoint is void. */
+/* group->lock held. A hold ends without the order, or what is armed will not be valid: its checkpoint is void. */
 void dmrc_hold_void(struct dmrc_group *g);
 /* Process context, no lock. The same. */
 void dmrc_hold_end(struct dmrc_group *g);
 /* group->mutex held. Make `era` and some beyond it usable on all volumes. */
 int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era);
+/* group->mutex held. A volume is between presuspend and resume. */
+bool dmrc_suspending(struct dmrc_group *g);
+/* group->lock held. Put the marker that ends `era`; false: no room. Its seq and stamp go to `r`. */
+bool dmrc_marker_put(struct dmrc_group *g, u64 era, struct dmrc_reservation *r);
+/* group->lock held. From here completions of writes after the marker wait, up to this time (CLOCK_MONOTONIC). */
+void dmrc_hold_begin(struct dmrc_group *g, u64 marker_seq, u64 end_ns);
+/* group->lock held. The verdict, then what was withheld. */
+void dmrc_hold_verdict(struct dmrc_group *g, u32 type);
+/* group->lock held. What was withheld goes on, by a worker. */
+void dmrc_hold_release(struct dmrc_group *g);
+/* group->lock held. Do what is next in the checkpoint's life at this time (CLOCK_MONOTONIC). */
+void dmrc_cut_at(struct dmrc_group *g, u64 mono_ns);
+
+/* -- dm-rc-arm.c: checkpoints armed for a time of the clock --------------------------------------------- */
+
+/* May sleep; group->mutex held. */
+int dmrc_arm(struct dmrc_group *g, const struct dmrc_arm *a);
+/* Process context, no lock. */
+int dmrc_confirm(struct dmrc_group *g, u64 n);
+int dmrc_disarm(struct dmrc_group *g, u64 n);
+/* group->lock held, DMRC_CUT_ARMED. Its time has come: marker and hold. */
+void dmrc_arm_due(struct dmrc_group *g);
+/* group->lock held, DMRC_CUT_ARMED. It will not be valid: marker, for the verdict that follows. False: no room for it. */
+bool dmrc_arm_spoil(struct dmrc_group *g);
+/* group->lock held, DMRC_CUT_HOLDING. The clock reads the end of the hold. */
+void dmrc_arm_held(struct dmrc_group *g);
 
 /* -- dm-rc-throttle.c: writes that wait for room ----------------------------------------------------- */
 

@@ -24,6 +24,8 @@ std::string missing(Needs needs) {
     return "a race between CPUs, and this machine has one";
   if (needs == Needs::FaultInjection && !has_fault_injection())
     return "this kernel has no fault injection";
+  if (needs == Needs::BadBlocks && errno_of_device("dusty", 8, "dust", data_disk(0) + " 0 512"))
+    return "this kernel has no dm-dust";
   if (needs == Needs::Culprit && access("/culprit.ko", R_OK))
     return "this kernel has no debugging that could be controlled";
   return "";

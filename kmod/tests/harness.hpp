@@ -14,7 +14,7 @@ namespace kt {
 using Replicas = std::map<uint16_t, Replica>;
 
 // What a machine must have for a test to be able to fail there; elsewhere the test is skipped, with the reason.
-enum class Needs { Nothing, TwoCpus, FaultInjection, Culprit };
+enum class Needs { Nothing, TwoCpus, FaultInjection, BadBlocks, Culprit };
 
 struct Test {
   const char* name;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -255,8 +256,9 @@ KT_TEST_FAULTS(failed_ioctls_of_a_primary_do_no_harm) {
   };
   idle();
   fail_each("START", 2, [&] { return proof.agent().try_start(0x77); },
-            [&](int) {
-              idle(); // it may run, and only telling so have failed
+            [&](int error) {
+              check(!error == !!proof.agent().state().stream, "a stream runs or not, and the answer says otherwise");
+              idle();
               proof.works();
               idle();
             });
@@ -274,6 +276,57 @@ KT_TEST_FAULTS(failed_ioctls_of_a_primary_do_no_harm) {
   fail_ioctl(proof, "CHECKPOINT with a hold", 2, DMRC_IOC_CHECKPOINT, checkpoint, [&] {
     await(5, "the end of the hold", [&] { return !(proof.agent().state().state & DMRC_STATE_HOLDING); });
   });
+  // An armed checkpoint, for a time that no fault waits for; the answer of DISARM and CONFIRM is its errno.
+  auto arm = [&](uint64_t ahead_ns) {
+    timespec real;
+    clock_gettime(CLOCK_REALTIME, &real);
+    dmrc_arm a{};
+    a.n = DMRC_ERA_N(proof.agent().state().era);
+    a.at_ns = real.tv_sec * 1000000000ULL + real.tv_nsec + ahead_ns;
+    a.hold_ns = 1000;
+    a.confirm_us = 10000000;
+    return a;
+  };
+  uint64_t n;
+  auto disarmed = [&] {
+    n = proof.agent().state().armed;
+    check(!n || !proof.agent().try_ioctl(DMRC_IOC_DISARM, &n), "disarming afterwards");
+  };
+  dmrc_arm late = arm(60000000000ULL);
+  fail_each("ARM", 1, [&] { return proof.agent().try_ioctl(DMRC_IOC_ARM, &late); },
+            [&](int error) {
+              check(!error == !!proof.agent().state().armed, "armed or not, and the answer says otherwise");
+              disarmed();
+              proof.works();
+              late = arm(60000000000ULL);
+            });
+  auto armed_again = [&](int error) {
+    check(!error == !proof.agent().state().armed, "disarmed or not, and the answer says otherwise");
+    disarmed();
+    proof.works();
+    late = arm(60000000000ULL);
+    check(!proof.agent().try_ioctl(DMRC_IOC_ARM, &late), "arming again");
+  };
+  check(!proof.agent().try_ioctl(DMRC_IOC_ARM, &late), "arming");
+  fail_each("DISARM", 1, [&] { return proof.agent().try_ioctl(DMRC_IOC_DISARM, &late.n); }, armed_again);
+  disarmed();
+  auto unconfirmed = [&] {
+    late = arm(20000000);
+    check(!proof.agent().try_ioctl(DMRC_IOC_ARM, &late), "arming");
+    await(5, "the end of the hold", [&] {
+      dmrc_state s = proof.agent().state();
+      return s.armed && DMRC_ERA_N(s.era) > late.n && !(s.state & DMRC_STATE_HOLDING);
+    });
+  };
+  unconfirmed();
+  fail_each("CONFIRM", 1, [&] { return proof.agent().try_ioctl(DMRC_IOC_CONFIRM, &late.n); },
+            [&](int error) {
+              check(!error == !proof.agent().state().armed, "confirmed or not, and the answer says otherwise");
+              disarmed();
+              proof.works();
+              unconfirmed();
+            });
+  disarmed();
   dmrc_throttle throttle{};
   fail_ioctl(proof, "THROTTLE", 1, DMRC_IOC_THROTTLE, throttle);
   uint32_t protect = 0;

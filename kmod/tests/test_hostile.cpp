@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -215,7 +216,7 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
       for (auto& e : extents)
         e = {sector(), number(), pick({0, DMRC_ERA(0, 3), DMRC_ERA_OPEN, random()})};
       dmrc_state s = agent.state();
-      switch (random() % 15) {
+      switch (random() % 16) {
       case 0: {
         dmrc_start start{pick({1, random(), 1ULL << 32}), 0, {pick({0, 0, 1}), 0}};
         agent.free_to(s.reserved);
@@ -295,6 +296,42 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
         call(DMRC_IOC_THROTTLE, &t);
         break;
       }
+      case 14: {
+        timespec real;
+        clock_gettime(CLOCK_REALTIME, &real);
+        uint64_t now = real.tv_sec * kSecond + real.tv_nsec;
+        // mostly good, so that the other calls meet something that is armed
+        dmrc_arm a{DMRC_ERA_N(s.era) + random() % 2, now + pick({5000000, 20000000}), pick({1, 1000000, 5000000}),
+                   pick({1, 1000, 20000}), {}};
+        switch (random() % 16) {
+        case 0:
+          a.n = pick({0, DMRC_ERA_N(s.era) - 1, DMRC_ERA_N_MAX, ~0ULL});
+          break;
+        case 1:
+          a.at_ns = pick({0, now, now + 400 * kSecond, ~0ULL});
+          break;
+        case 2:
+          a.hold_ns = pick({0, 10 * kSecond + 1, ~0ULL});
+          break;
+        case 3:
+          a.confirm_us = pick({0, 10000001, ~0ULL});
+          break;
+        case 4:
+          a.zero[random() % 2] = 1;
+        }
+        uint64_t n = pick({s.armed, s.armed, s.armed, DMRC_ERA_N(s.era), random()});
+        switch (random() % 3) {
+        case 0:
+          call(DMRC_IOC_ARM, &a);
+          break;
+        case 1:
+          call(DMRC_IOC_CONFIRM, &n);
+          break;
+        default:
+          call(DMRC_IOC_DISARM, &n);
+        }
+        break;
+      }
       default: {
         // not PROTECT with 1: that writes fail is what it is for
         uint8_t page[4096] = {};
@@ -310,11 +347,51 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
       slowest = std::max(slowest, w->stop());
   }
   for (unsigned long command : {DMRC_IOC_START, DMRC_IOC_ACK, DMRC_IOC_SYNC, DMRC_IOC_CHECKPOINT, DMRC_IOC_COPY,
-                                DMRC_IOC_PUT, DMRC_IOC_DIRTY, DMRC_IOC_VOLUME, DMRC_IOC_LIFT, DMRC_IOC_THROTTLE})
+                                DMRC_IOC_PUT, DMRC_IOC_DIRTY, DMRC_IOC_VOLUME, DMRC_IOC_LIFT, DMRC_IOC_THROTTLE,
+                                DMRC_IOC_ARM, DMRC_IOC_DISARM})
     check(done[_IOC_NR(command)] > 0, "ioctl " + std::to_string(_IOC_NR(command)) + " was never well formed");
   check(writers[0]->rounds() + writers[1]->rounds() > 200, "too few writes");
   check(slowest < 2.5, "a write waited " + std::to_string(slowest) + " s");
   must_be_usable(rig);
+}
+
+// Arguments in memory that can't be written: the call fails before it has done anything.
+KT_TEST(an_answer_that_cannot_be_stored_has_no_effect) {
+  Rig rig("mute");
+  auto* page = static_cast<uint8_t*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  check(page != MAP_FAILED, "a page");
+  auto read_only = [&](int fd, unsigned long command, const auto& argument) {
+    mprotect(page, 4096, PROT_READ | PROT_WRITE);
+    memcpy(page, &argument, sizeof(argument));
+    mprotect(page, 4096, PROT_READ);
+    return ioctl(fd, command, page) ? errno : 0;
+  };
+  dmrc_attach attach{};
+  attach.abi_version = DMRC_ABI_VERSION;
+  strcpy(attach.group, "mute");
+  int fd = open("/dev/remotecopy", O_RDWR);
+  check(fd >= 0, "/dev/remotecopy");
+  expect_errno(read_only(fd, DMRC_IOC_ATTACH, attach), EFAULT, "ATTACH");
+  dmrc_state state{};
+  expect_errno(ioctl(fd, DMRC_IOC_STATE, &state) ? errno : 0, ENOTCONN, "the file after it");
+  {
+    Agent agent("mute"); // the group is free
+    const uint64_t before = agent.state().reserved;
+    dmrc_start start{};
+    start.stream = 7;
+    expect_errno(read_only(agent.fd(), DMRC_IOC_START, start), EFAULT, "START");
+    check(!agent.state().stream && !(agent.state().state & DMRC_STATE_STREAM), "a stream runs");
+    check(!agent.try_start(7), "a stream afterwards");
+    expect_errno(read_only(agent.fd(), DMRC_IOC_CHECKPOINT, dmrc_checkpoint{}), EFAULT, "CHECKPOINT");
+    expect_errno(read_only(agent.fd(), DMRC_IOC_PUT, dmrc_put{DMRC_SEAL, 0, 0}), EFAULT, "PUT");
+    dmrc_sync sync{};
+    sync.mode = DMRC_SYNC_WAIT;
+    expect_errno(read_only(agent.fd(), DMRC_IOC_SYNC, sync), EFAULT, "SYNC");
+    check(agent.state().reserved == before && !(agent.state().state & DMRC_STATE_SYNC), "a call had an effect");
+  }
+  check(!ioctl(fd, DMRC_IOC_ATTACH, &attach), "the same file attaches");
+  close(fd);
+  munmap(page, 4096);
 }
 
 // No way to write what is read-only, to make a mapping larger or to keep one in a child; a mapping outlives its file

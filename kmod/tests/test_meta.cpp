@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The metadata device and the secondary: mark, settle, update, refusals, damage, growing, failure.
+#include "debug.hpp"
 #include "harness.hpp"
 #include "meta_image.hpp"
 
@@ -215,6 +216,42 @@ KT_TEST(wrong_metadata_is_refused) {
   memcpy(block.data() + 12, &crc, 4);
   disk.write(block.data(), 4096, 0);
   expect_errno(with(params(data, meta, "fore", 0)), EINVAL, "another version");
+}
+
+// A place that can't be read (and can be written, as disks do) leaves the other; a device that can't be read is not
+// blank.
+KT_TEST_THAT(one_unreadable_superblock_is_no_loss, Needs::BadBlocks) {
+  zero(data_disk(0), kVolumeBytes);
+  zero(meta_disk(0), kMiB);
+  Device meta("dusty", kMiB / kSector, "dust", meta_disk(0) + " 0 4096");
+  auto line = params(data_disk(0), meta.path(), "dust", 0);
+  auto bad = [&](std::initializer_list<int> blocks) {
+    for (int block : blocks)
+      meta.message("addbadblock " + std::to_string(block));
+    meta.message("enable");
+  };
+  auto start = [&] { return errno_of_device("dust-0", kVolumeSectors, "remotecopy", line); };
+  bad({3});
+  expect_errno(start(), EIO, "a blank device of which a block can't be read");
+  check(Disk(meta_disk(0)).content(kMiB) == std::vector<uint8_t>(kMiB), "it was written");
+  meta.message("removebadblock 3");
+  expect_errno(start(), 0, "a blank device");
+  const uint64_t ceiling = image().ceiling;
+  for (int block : {0, 1}) {
+    bad({block});
+    Buffer buffer(4096);
+    expect_errno(Disk(meta.path()).try_read(buffer.data(), 4096, block * 4096), EIO, "a bad block");
+    kernel_log();
+    expect_errno(start(), 0, "one unreadable superblock");
+    std::string log = kernel_log();
+    check(log.find("cannot read block " + std::to_string(block)) != std::string::npos, "no warning: " + log);
+    Disk(meta.path()).read(buffer.data(), 4096, block * 4096); // written again
+    check(image().ceiling >= ceiling, "the ceiling");
+  }
+  bad({2}); // reserved
+  expect_errno(start(), 0, "an unreadable reserved block");
+  bad({0, 1});
+  expect_errno(start(), EIO, "two unreadable superblocks");
 }
 
 KT_TEST(damaged_map_sectors_count_as_open) {

@@ -98,6 +98,7 @@ struct dmrc_consumer_page {
 #define DMRC_STATE_THROTTLED (1 << 5) /* writes wait for room in the ring, or did within the last second */
 #define DMRC_STATE_HOLDING (1 << 6) /* a hold withholds completions */
 #define DMRC_STATE_PROTECTED (1 << 7) /* host writes fail (DMRC_IOC_PROTECT) */
+#define DMRC_STATE_ARMED (1 << 8) /* a checkpoint is armed, or was and has no verdict yet */
 #define DMRC_STATE_PRIMARY (1 << 4) /* the group's volumes are primary (else secondary) */
 
 /*
@@ -185,6 +186,32 @@ struct dmrc_checkpoint {
 /*
  * DMRC_IOC_LIFT takes the number of the checkpoint whose hold ends: record `held`, then the completions. Errors:
  * ESTALE that hold has ended by itself (record `void`) or was never there, EINVAL no such checkpoint yet.
+ */
+
+/*
+ * Arm checkpoint n for the time at_ns on CLOCK_REALTIME, the clock of time_ns: its marker stands before the first record
+ * with a later stamp, or is put then when there is none, and completions of later writes are withheld until that clock
+ * reads at_ns + hold_ns. All that is the kernel's, whatever the agent does. Then DMRC_IOC_CONFIRM within confirm_us
+ * makes it `held`; else, and when a volume is suspended, the file is closed, the stream ends or the clock is set, it
+ * is `void`. From here to its verdict no other checkpoint can be put or armed. n+1 is on stable storage first. Errors:
+ * EINVAL n below the current one, hold_ns 0 or longer than 10 s, confirm_us likewise, at_ns more than 300 s ahead,
+ * ETIME at_ns has passed (or a record has a later stamp), EBUSY another is armed, a hold is on or a volume is
+ * suspended, ENOLINK no stream, EAGAIN the ring has no room, EROFS no primary volume.
+ */
+struct dmrc_arm {
+	__u64 n;
+	__u64 at_ns;
+	__u64 hold_ns;
+	__u64 confirm_us;
+	__u64 zero[2];
+};
+
+/*
+ * DMRC_IOC_CONFIRM takes the number of the armed checkpoint: the differences to the other members' clocks, measured
+ * again after the hold, were below hold_ns. Record `held`. Errors: EBUSY its hold is not over, ESTALE it was void or never
+ * armed (also: void by this call, since the clock was set), EINVAL no such checkpoint yet.
+ * DMRC_IOC_DISARM takes that number too: before its marker nothing is put and n is not used, after it the hold ends and the
+ * record is `void`. Errors: ESTALE it has its verdict or was never armed.
  */
 
 /*
@@ -287,7 +314,8 @@ struct dmrc_state {
 	__u64 alone_since; /* out: era, 0 when not alone */
 	__u64 throttled; /* out: writes so far that have waited for room */
 	__u64 hold_us; /* out: how long the last hold that ended was */
-	__u64 zero[2];
+	__u64 armed; /* out: n of the checkpoint that is armed or has no verdict yet, else 0 */
+	__u64 zero;
 };
 
 #define DMRC_IOC_MAGIC 0xDB
@@ -312,6 +340,9 @@ struct dmrc_state {
  * longer. Reads go on; stays set when the file is closed. Errors: EINVAL, EROFS no primary volume.
  */
 #define DMRC_IOC_PROTECT _IOW(DMRC_IOC_MAGIC, 17, __u32)
+#define DMRC_IOC_ARM _IOW(DMRC_IOC_MAGIC, 18, struct dmrc_arm)
+#define DMRC_IOC_CONFIRM _IOW(DMRC_IOC_MAGIC, 19, __u64)
+#define DMRC_IOC_DISARM _IOW(DMRC_IOC_MAGIC, 20, __u64)
 
 #ifdef __cplusplus
 #define DMRC_ABI_ASSERT static_assert
@@ -331,6 +362,7 @@ DMRC_ABI_ASSERT(sizeof(struct dmrc_ack) == 16, "ack");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_sync) == 32, "sync");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_throttle) == 8, "throttle");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_checkpoint) == 64, "checkpoint");
+DMRC_ABI_ASSERT(sizeof(struct dmrc_arm) == 48, "arm");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_copy) == 24, "copy");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_put) == 16, "put");
 DMRC_ABI_ASSERT(sizeof(struct dmrc_extent) == 24, "extent");
