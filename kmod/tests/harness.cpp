@@ -24,6 +24,10 @@ std::string missing(Needs needs) {
     return "a race between CPUs, and this machine has one";
   if (needs == Needs::FaultInjection && !has_fault_injection())
     return "this kernel has no fault injection";
+  if (needs == Needs::Programs && access("/bin/fio", X_OK))
+    return "fio and file systems are not in this machine";
+  if (needs == Needs::Swap && access("/proc/swaps", R_OK))
+    return "this kernel has no swap";
   if (needs == Needs::Culprit && access("/culprit.ko", R_OK))
     return "this kernel has no debugging that could be controlled";
   return "";

@@ -14,7 +14,7 @@ namespace kt {
 using Replicas = std::map<uint16_t, Replica>;
 
 // What a machine must have for a test to be able to fail there; elsewhere the test is skipped, with the reason.
-enum class Needs { Nothing, TwoCpus, FaultInjection, Culprit };
+enum class Needs { Nothing, TwoCpus, FaultInjection, Programs, Swap, Culprit };
 
 struct Test {
   const char* name;
@@ -34,6 +34,8 @@ struct Register {
 #define KT_TEST_SMP(name) KT_TEST_THAT(name, kt::Needs::TwoCpus)
 // Lets the kernel's allocations and bios fail one by one.
 #define KT_TEST_FAULTS(name) KT_TEST_THAT(name, kt::Needs::FaultInjection)
+// Runs fio, or makes, mounts and checks file systems.
+#define KT_TEST_PROGRAMS(name) KT_TEST_THAT(name, kt::Needs::Programs)
 
 // A control of the lane itself: it makes the kernel complain, so it runs behind all other tests (after a first report
 // lockdep is off).
