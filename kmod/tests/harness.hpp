@@ -57,14 +57,14 @@ std::string params(const std::string& data, const std::string& meta, const std::
 // `count` volumes of one group on blank RAM disks.
 struct Rig {
   explicit Rig(const std::string& group, unsigned count = 1, const std::string& args = kArgs,
-               uint64_t sectors = kVolumeSectors);
+               uint64_t sectors = kVolumeSectors, const std::string& first_data = "");
   Device& device(unsigned i = 0) { return *devices.at(i); }
   std::string params_of(unsigned i = 0, const std::string& other_args = "") const;
   Replicas replicas() const; // blank ones
   // Throws when a volume's disk and its replica differ.
   void must_equal(const Replicas& replicas);
 
-  std::string group, args;
+  std::string group, args, first_data; // instead of a blank RAM disk under the first volume
   uint64_t sectors;
   std::vector<std::unique_ptr<Device>> devices;
 };
