@@ -146,6 +146,31 @@ Injection with_fault(unsigned n, const std::function<int()>& call) {
   return result;
 }
 
+Injection with_worker_fault(unsigned n, const std::function<int()>& call) {
+  set_up_once();
+  std::vector<std::string> files;
+  if (DIR* processes = opendir("/proc")) {
+    while (dirent* d = readdir(processes)) {
+      std::string folder = "/proc/" + std::string(d->d_name), name = read_file(folder + "/comm");
+      if (name.starts_with("kworker/") || name.starts_with("dm-rc-"))
+        files.push_back(folder + "/fail-nth");
+    }
+    closedir(processes);
+  }
+  // A worker may end at any time, then its file can't be opened.
+  auto set = [&](const std::string& text) {
+    for (const auto& file : files)
+      if (!access(file.c_str(), W_OK))
+        write_new(file, text);
+  };
+  set(std::to_string(n));
+  Injection result{call(), false};
+  for (const auto& file : files)
+    result.happened |= read_file(file).starts_with("0");
+  set("0");
+  return result;
+}
+
 unsigned fail_each(const std::string& what, unsigned at_least, const std::function<int()>& call,
                    const std::function<void(int)>& settle) {
   for (unsigned n = 1;; n++) {

@@ -31,6 +31,10 @@ struct Injection {
 };
 Injection with_fault(unsigned n, const std::function<int()>& call);
 
+// The same in each of the kernel's worker threads, since nobody knows which one the work will meet. `call` has to wait
+// for what the workers do.
+Injection with_worker_fault(unsigned n, const std::function<int()>& call);
+
 // Bios to this disk that the thread under test submits are chances to fail too.
 class FailingDisk {
 public:

@@ -290,6 +290,14 @@ void write_file(const std::string& path, const std::string& text) {
   close(fd);
 }
 
+void write_new(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::trunc);
+  file << text;
+  file.flush();
+  if (!file)
+    fail("cannot write " + path);
+}
+
 std::string read_file(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;

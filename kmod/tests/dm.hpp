@@ -121,6 +121,7 @@ void zero(const std::string& path, uint64_t bytes);
 double now_s();
 uint64_t boottime_ns();
 void write_file(const std::string& path, const std::string& text);
+void write_new(const std::string& path, const std::string& text); // makes or replaces the file
 std::string read_file(const std::string& path);
 void sleep_ms(int ms);
 // Waits up to `seconds` for the condition, looking every millisecond; a failure names `what`.

@@ -26,6 +26,10 @@ std::string missing(Needs needs) {
     return "this kernel has no fault injection";
   if (needs == Needs::BadBlocks && errno_of_device("dusty", 8, "dust", data_disk(0) + " 0 512"))
     return "this kernel has no dm-dust";
+  if (needs == Needs::Programs && access("/bin/fio", X_OK))
+    return "fio and file systems are not in this machine";
+  if (needs == Needs::Swap && access("/proc/swaps", R_OK))
+    return "this kernel has no swap";
   if (needs == Needs::Culprit && access("/culprit.ko", R_OK))
     return "this kernel has no debugging that could be controlled";
   return "";
@@ -44,17 +48,20 @@ std::string params(const std::string& data, const std::string& meta, const std::
   return data + " " + meta + " " + group + " " + std::to_string(volume) + " " + std::to_string(count) + " " + args;
 }
 
-Rig::Rig(const std::string& group_name, unsigned count, const std::string& arguments, uint64_t volume_sectors)
-    : group(group_name), args(arguments), sectors(volume_sectors) {
+Rig::Rig(const std::string& group_name, unsigned count, const std::string& arguments, uint64_t volume_sectors,
+         const std::string& data)
+    : group(group_name), args(arguments), first_data(data), sectors(volume_sectors) {
   for (unsigned i = 0; i < count; i++) {
-    zero(data_disk(i), sectors * kSector);
+    if (i || data.empty())
+      zero(data_disk(i), sectors * kSector);
     zero(meta_disk(i), kMiB);
     devices.push_back(std::make_unique<Device>(group + "-" + std::to_string(i), sectors, "remotecopy", params_of(i)));
   }
 }
 
 std::string Rig::params_of(unsigned i, const std::string& other_args) const {
-  return params(data_disk(i), meta_disk(i), group, i, other_args.empty() ? args : other_args);
+  const std::string data = i || first_data.empty() ? data_disk(i) : first_data;
+  return params(data, meta_disk(i), group, i, other_args.empty() ? args : other_args);
 }
 
 Replicas Rig::replicas() const {

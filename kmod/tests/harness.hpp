@@ -14,7 +14,7 @@ namespace kt {
 using Replicas = std::map<uint16_t, Replica>;
 
 // What a machine must have for a test to be able to fail there; elsewhere the test is skipped, with the reason.
-enum class Needs { Nothing, TwoCpus, FaultInjection, BadBlocks, Culprit };
+enum class Needs { Nothing, TwoCpus, FaultInjection, BadBlocks, Programs, Swap, Culprit };
 
 struct Test {
   const char* name;
@@ -34,6 +34,8 @@ struct Register {
 #define KT_TEST_SMP(name) KT_TEST_THAT(name, kt::Needs::TwoCpus)
 // Lets the kernel's allocations and bios fail one by one.
 #define KT_TEST_FAULTS(name) KT_TEST_THAT(name, kt::Needs::FaultInjection)
+// Runs fio, or makes, mounts and checks file systems.
+#define KT_TEST_PROGRAMS(name) KT_TEST_THAT(name, kt::Needs::Programs)
 
 // A control of the lane itself: it makes the kernel complain, so it runs behind all other tests (after a first report
 // lockdep is off).
@@ -55,14 +57,14 @@ std::string params(const std::string& data, const std::string& meta, const std::
 // `count` volumes of one group on blank RAM disks.
 struct Rig {
   explicit Rig(const std::string& group, unsigned count = 1, const std::string& args = kArgs,
-               uint64_t sectors = kVolumeSectors);
+               uint64_t sectors = kVolumeSectors, const std::string& first_data = "");
   Device& device(unsigned i = 0) { return *devices.at(i); }
   std::string params_of(unsigned i = 0, const std::string& other_args = "") const;
   Replicas replicas() const; // blank ones
   // Throws when a volume's disk and its replica differ.
   void must_equal(const Replicas& replicas);
 
-  std::string group, args;
+  std::string group, args, first_data; // instead of a blank RAM disk under the first volume
   uint64_t sectors;
   std::vector<std::unique_ptr<Device>> devices;
 };

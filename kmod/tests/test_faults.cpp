@@ -4,6 +4,7 @@
 #include "debug.hpp"
 #include "harness.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -33,7 +34,8 @@ int errno_of_attach(const std::string& group) {
 // A primary volume, its agent and a replica, and the question whether all three still work together.
 class Proof {
 public:
-  explicit Proof(const std::string& group) : rig(group), replicas(rig.replicas()) {}
+  explicit Proof(const std::string& group, const std::string& data = "")
+      : rig(group, 1, kArgs, kVolumeSectors, data), replicas(rig.replicas()) {}
 
   Agent& agent() {
     if (!agent_)
@@ -405,6 +407,76 @@ KT_TEST_FAULTS(failed_ioctls_of_a_secondary_do_no_harm) {
          if (!(agent.volume(0).flags & DMRC_VOLUME_META_FAILED))
            check(!agent.update(0, false, 0), "end of the update");
        });
+}
+
+// Allocations and bios fail in the workers: they carry on writes to cold regions and writes that met each other, and
+// open and close regions. Nobody hangs, and what the ring tells is what the disk holds.
+KT_TEST_FAULTS(failures_in_workers_do_no_harm) {
+  // Nothing ever wrote the upper half of this RAM disk: it allocates a page for each page that comes.
+  Device blank("work-data", kVolumeSectors, "linear", "/dev/ram9 131072");
+  Proof proof("work", blank.path());
+  Device& device = proof.rig.device();
+  unsigned happened = 0, maps = 0, refused = 0;
+  uint64_t at = 0; // of the region of this round
+  auto failed_map = [&] { return proof.agent().volume(0).flags & DMRC_VOLUME_META_FAILED; };
+  auto open_regions = [&] {
+    auto dirty = proof.agent().dirty(0, 0);
+    return std::any_of(dirty.begin(), dirty.end(), [](const dmrc_extent& e) { return e.era == DMRC_ERA_OPEN; });
+  };
+  auto close_regions = [&] {
+    device.message("close");
+    await(5, "all regions close", [&] { return !open_regions(); });
+  };
+  // Two writes to a cold region that overlap, then the region closes.
+  auto call = [&]() -> int {
+    int ms[2];
+    auto one = write_later(device.path(), at / 4096, ms[0], 8192);
+    auto other = write_later(device.path(), at / 4096 + 1, ms[1], 8192);
+    int error = one.get(), second = other.get();
+    device.message("close");
+    for (double end = now_s() + 0.2; now_s() < end && open_regions() && !failed_map();)
+      sleep_ms(1); // after a failed flush or write it stays open
+    return error ? error : second;
+  };
+  auto settle = [&](int error) {
+    refused += error != 0;
+    check(!error || error == EIO || error == ENOSPC || error == ENOMEM, std::string("errno ") + strerror(error));
+    bool was_lost = proof.agent().state().state & DMRC_STATE_LOST;
+    proof.drain();
+    if (failed_map()) {
+      maps++;
+      check(was_lost, "the stream goes on without map");
+      device.reload("remotecopy", proof.rig.params_of());
+    }
+    if (was_lost)
+      proof.new_stream();
+    if (error || was_lost)
+      proof.heal(at / kSector);
+    Buffer now(65536);
+    Disk(device.path()).read(now.data(), 65536, at);
+    check(!memcmp(now.data(), &proof.replicas[0][at], 65536), "disk and replica differ");
+  };
+  auto each = [&](const char* what, unsigned rounds) {
+    for (unsigned n = 1; n <= rounds; n++, at += 2 * 65536) {
+      try {
+        Injection done = with_worker_fault(n, call);
+        happened += done.happened;
+        settle(done.error);
+        close_regions();
+      } catch (const Failure& e) {
+        fail(std::string(what) + ", fault " + std::to_string(n) + ": " + e.what());
+      }
+    }
+    printf("  %s: %u faults, %u maps failed, %u writes refused\n", what, happened, maps, refused);
+  };
+  proof.new_stream();
+  each("allocations of workers", 12);
+  check(happened > 2, "hardly an allocation of a worker failed");
+  FailingDisk data("/dev/ram9"), meta(meta_disk(0));
+  unsigned before = happened;
+  each("and bios of workers", 24);
+  check(happened > before + 4 && maps > 0 && refused > 0, "hardly a bio of a worker failed");
+  proof.works();
 }
 
 // A host's writes and flushes: what failed has told so, and what the ring tells is what the disk holds.
