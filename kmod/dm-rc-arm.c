@@ -42,7 +42,7 @@ bool dmrc_arm_spoil(struct dmrc_group *g)
 	bool put;
 
 	g->armed.due_ns = DMRC_NO_LIMIT;
-	put = !WARN_ON_ONCE(!dmrc_marker_put(g, g->armed.era, &r));
+	put = !WARN_ON_ONCE(!dmrc_marker_put(g, g->armed.era, g->armed.epoch, &r));
 	g->cut = put ? DMRC_CUT_UNCONFIRMED : DMRC_CUT_NONE;
 	return put;
 }
@@ -58,7 +58,7 @@ void dmrc_arm_due(struct dmrc_group *g)
 		dmrc_hold_void(g);
 		return;
 	}
-	if (WARN_ON_ONCE(!dmrc_marker_put(g, a->era, &r))) {
+	if (WARN_ON_ONCE(!dmrc_marker_put(g, a->era, a->epoch, &r))) {
 		g->cut = DMRC_CUT_NONE;
 		return;
 	}
@@ -102,6 +102,7 @@ static int dmrc_arm_check(struct dmrc_group *g, const struct dmrc_arm *a)
 static void dmrc_arm_set(struct dmrc_group *g, const struct dmrc_arm *a, u64 era)
 {
 	g->armed.era = era;
+	g->armed.epoch = a->epoch;
 	g->armed.at_ns = a->at_ns;
 	g->armed.due_ns = a->at_ns;
 	g->armed.hold_ns = a->hold_ns;

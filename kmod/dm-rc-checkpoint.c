@@ -163,9 +163,9 @@ void dmrc_hold_begin(struct dmrc_group *g, u64 marker_seq, u64 end_ns)
 	dmrc_cut_at(g, end_ns);
 }
 
-bool dmrc_marker_put(struct dmrc_group *g, u64 era, struct dmrc_reservation *r)
+bool dmrc_marker_put(struct dmrc_group *g, u64 era, u64 epoch, struct dmrc_reservation *r)
 {
-	struct dmrc_record marker = { .type = DMRC_MARKER, .era = era };
+	struct dmrc_record marker = { .type = DMRC_MARKER, .era = era, .sector = epoch };
 
 	lockdep_assert_held(&g->lock);
 	if (!dmrc_ring_reserve(g, 0, 0, 2 + g->copies, r))
@@ -187,7 +187,7 @@ static int dmrc_put_marker(struct dmrc_group *g, u64 era, struct dmrc_checkpoint
 	if (g->cut != DMRC_CUT_NONE)
 		return -EBUSY;
 	dmrc_ring_reclaim(g);
-	if (!dmrc_marker_put(g, era, &r))
+	if (!dmrc_marker_put(g, era, c->epoch, &r))
 		return -EAGAIN;
 	c->n = DMRC_ERA_N(era);
 	c->marker_seq = r.seq;

@@ -145,6 +145,7 @@ enum dmrc_cut {
 
 struct dmrc_armed {
 	u64 era;
+	u64 epoch;
 	u64 at_ns;		/* CLOCK_REALTIME */
 	u64 due_ns;		/* at_ns while DMRC_CUT_ARMED, else DMRC_NO_LIMIT: looked at for every record */
 	u64 hold_ns;
@@ -541,7 +542,7 @@ int dmrc_group_raise_ceiling(struct dmrc_group *g, u64 era);
 /* group->mutex held. A volume is between presuspend and resume. */
 bool dmrc_suspending(struct dmrc_group *g);
 /* group->lock held. Put the marker that ends `era`; false: no room. Its seq and stamp go to `r`. */
-bool dmrc_marker_put(struct dmrc_group *g, u64 era, struct dmrc_reservation *r);
+bool dmrc_marker_put(struct dmrc_group *g, u64 era, u64 epoch, struct dmrc_reservation *r);
 /* group->lock held. From here completions of writes after the marker wait, up to this time (CLOCK_MONOTONIC). */
 void dmrc_hold_begin(struct dmrc_group *g, u64 marker_seq, u64 end_ns);
 /* group->lock held. The verdict, then what was withheld. */

@@ -244,7 +244,7 @@ KT_TEST(arming_refuses_what_it_cannot_keep) {
   expect_errno(try_arm(agent, n, soon, kLongest + 1), EINVAL, "a hold of more than 10 s");
   expect_errno(try_arm(agent, n, soon, kMs, 0), EINVAL, "no time to confirm");
   expect_errno(try_arm(agent, n, soon, kMs, 10000001), EINVAL, "too long to confirm");
-  dmrc_arm reserved{n, soon, kMs, 1, {0, 1}};
+  dmrc_arm reserved{n, soon, kMs, 1, 0, {1}};
   expect_errno(agent.try_ioctl(DMRC_IOC_ARM, &reserved), EINVAL, "a reserved field");
   expect_errno(confirm(agent, n), EINVAL, "confirming a checkpoint that is not there");
   expect_errno(confirm(agent, n - 1), ESTALE, "confirming one that was not armed");

@@ -74,6 +74,30 @@ KT_TEST(a_hold_withholds_what_follows_the_marker) {
   expect_errno(try_hold(agent, kLong + 1), EINVAL, "a hold of more than 10 s");
 }
 
+KT_TEST(a_marker_carries_the_epoch_it_was_asked_for_with) {
+  Rig rig("epoch");
+  Agent agent("epoch");
+  agent.start();
+  dmrc_checkpoint c{};
+  c.epoch = 7;
+  check(!agent.try_ioctl(DMRC_IOC_CHECKPOINT, &c), "no checkpoint");
+  dmrc_arm arm{};
+  arm.n = c.n + 1;
+  arm.epoch = 8;
+  arm.at_ns = c.time_ns + 100000000;
+  arm.hold_ns = arm.confirm_us = 1000;
+  check(!agent.try_ioctl(DMRC_IOC_ARM, &arm), "not armed");
+  std::vector<dmrc_record> records;
+  for (int wait = 0; records.size() < 4 && wait < 500; ++wait, sleep_ms(10))
+    for (const auto& record : drain(agent))
+      records.push_back(record);
+  check(records.size() == 4 && records[0].type == DMRC_MARKER && records[2].type == DMRC_MARKER, "the records");
+  check(records[0].sector == 7 && records[2].sector == 8, "the markers' epochs");
+  check(records[1].sector == 0 && records[3].sector == 0, "a verdict has none");
+  c.zero[0] = 1;
+  expect_errno(agent.try_ioctl(DMRC_IOC_CHECKPOINT, &c), EINVAL, "a reserved field");
+}
+
 // Nobody lifts: with a living agent at the cap, with a dead one at once.
 KT_TEST(a_hold_ends_by_itself_and_is_void) {
   Rig rig("void");

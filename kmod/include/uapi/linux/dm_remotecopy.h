@@ -66,7 +66,7 @@ struct dmrc_record {
 	__u32 tag; /* copy, end of copying: set of links (bits) they are for; else 0 */
 	__u64 seq; /* 1, 2, 3... in the stream. In the ring stored last: slot seq & mask committed */
 	__u64 time_ns; /* CLOCK_REALTIME, never decreasing with seq in a group */
-	__u64 sector; /* first 512-byte sector on the volume */
+	__u64 sector; /* first 512-byte sector on the volume; marker: the epoch it was asked for with */
 	__u64 era; /* era the record belongs to; marker and verdict: the era that ends */
 	__u64 data_pos; /* where the data lies, local to the place of storage (failed: see there) */
 	__u32 data_crc; /* CRC-32C of the data, 0 without data; 0 in the ring */
@@ -180,7 +180,8 @@ struct dmrc_checkpoint {
 	__u64 marker_seq; /* out */
 	__u64 era; /* out: the era that begins */
 	__u64 time_ns; /* out: stamp of the marker */
-	__u64 zero[3];
+	__u64 epoch; /* of the copyset's table, 0 without: the marker carries it in `sector` */
+	__u64 zero[2];
 };
 
 /*
@@ -203,7 +204,8 @@ struct dmrc_arm {
 	__u64 at_ns;
 	__u64 hold_ns;
 	__u64 confirm_us;
-	__u64 zero[2];
+	__u64 epoch; /* as in struct dmrc_checkpoint */
+	__u64 zero[1];
 };
 
 /*
