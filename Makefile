@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BUILD := build/release
 JOBS := $(shell nproc)
 
-.PHONY: all deps build demo test bench install style tidy clean
+.PHONY: all deps build demo test bench bench-kernel install style tidy clean
 
 all: build
 
@@ -25,6 +25,10 @@ test: deps
 # A short look: make bench BENCH="--seconds 10 --rounds 1"
 bench: deps
 	scripts/run-bench $(BENCH)
+
+# What the kernel target costs per write. A short look: make bench-kernel BENCH="--rounds 1 --no-uml"
+bench-kernel: deps
+	scripts/run-kernel-bench $(BENCH)
 
 style: deps
 	scripts/check-style

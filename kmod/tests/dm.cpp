@@ -149,6 +149,15 @@ int Device::try_message(const std::string& text) {
   return call.run(DM_TARGET_MSG);
 }
 
+std::string Device::ask(const std::string& text) {
+  Call call(name_);
+  auto* message = reinterpret_cast<dm_target_msg*>(call.data());
+  strcpy(message->message, text.c_str());
+  call.must(DM_TARGET_MSG, "message " + text);
+  check(call.head.flags & DM_DATA_OUT_FLAG, "no answer to dm message " + text);
+  return call.data();
+}
+
 void Device::message(const std::string& text) {
   if (int error = try_message(text))
     fail("dm message " + name_ + " " + text + ": " + strerror(error));

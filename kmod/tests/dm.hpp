@@ -55,6 +55,7 @@ public:
   void reload_segments(const std::vector<Segment>& segments);
   void message(const std::string& text);
   int try_message(const std::string& text);
+  std::string ask(const std::string& text); // a message with an answer
   std::string status() const { return table_status(false); }
   std::string table() const { return table_status(true); }
   uint32_t event_nr() const;
