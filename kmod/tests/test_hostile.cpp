@@ -302,7 +302,7 @@ KT_TEST(nearly_good_ioctls_break_nothing) {
         uint64_t now = real.tv_sec * kSecond + real.tv_nsec;
         // mostly good, so that the other calls meet something that is armed
         dmrc_arm a{DMRC_ERA_N(s.era) + random() % 2, now + pick({5000000, 20000000}), pick({1, 1000000, 5000000}),
-                   pick({1, 1000, 20000}), {}};
+                   pick({1, 1000, 20000}), random() % 3, {}};
         switch (random() % 16) {
         case 0:
           a.n = pick({0, DMRC_ERA_N(s.era) - 1, DMRC_ERA_N_MAX, ~0ULL});
