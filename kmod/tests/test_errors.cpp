@@ -166,3 +166,135 @@ KT_TEST(writes_do_not_go_alone_without_a_note) {
   agent.sync(DMRC_SYNC_OFF, DMRC_FENCE_GO, 0);
   check(!write_region(rig.volume.path(), 0), "a write after the end of waiting");
 }
+
+namespace {
+
+// The metadata disk, all good but the block of 4 KiB at `bad`.
+std::vector<Segment> meta_but(uint64_t bad, const std::string& target, const std::string& more) {
+  auto place = [](uint64_t at) { return meta_disk(0) + " " + std::to_string(at); };
+  return {{0, bad, "linear", place(0)},
+          {bad, 8, target, place(bad) + more},
+          {bad + 8, kMiB / kSector - bad - 8, "linear", place(bad + 8)}};
+}
+const std::string kNoWrites = " 0 60 1 error_writes"; // of flakey
+
+} // namespace
+
+// What can be read can't be written: both superblocks and the map, when a blank device is formatted, when a new
+// generation is stored, and when the volume grows. Each attempt can be repeated.
+KT_TEST(a_failed_metadata_write_at_any_place_can_be_repeated) {
+  zero(data_disk(0), 2 * kVolumeBytes);
+  for (uint64_t bad : {0, 8, 32}) { // sectors: both superblocks, the map
+    zero(meta_disk(0), kMiB);
+    std::string where = " with sector " + std::to_string(bad) + " read-only";
+    Device meta("places", kMiB / kSector, "linear", meta_disk(0) + " 0");
+    auto attempt = [&](unsigned generation, uint64_t sectors) {
+      return errno_of_device("places-x", sectors, "remotecopy",
+                             params(data_disk(0), meta.path(), "places", 0,
+                                    "region_kib 64 generation " + std::to_string(generation)));
+    };
+    auto refuse = [&] { meta.reload_segments(meta_but(bad, "flakey", kNoWrites)); };
+    auto accept = [&] { meta.reload("linear", meta_disk(0) + " 0"); };
+    refuse();
+    expect_errno(attempt(0, kVolumeSectors), EIO, "formatting" + where);
+    accept();
+    expect_errno(attempt(0, kVolumeSectors), 0, "formatting again");
+    refuse();
+    if (bad < 32) // a generation is stored in the superblocks alone
+      expect_errno(attempt(1, kVolumeSectors), EIO, "a new generation" + where);
+    accept();
+    expect_errno(attempt(1, kVolumeSectors), 0, "a new generation again");
+    refuse();
+    if (bad < 32)
+      expect_errno(attempt(1, 2 * kVolumeSectors), EIO, "growing" + where);
+    accept();
+    expect_errno(attempt(1, 2 * kVolumeSectors), 0, "growing again");
+  }
+}
+
+// One block of the map can't be read: no resume, for an era that isn't known may not be guessed; all are there when it
+// can be read again.
+KT_TEST(an_unreadable_map_block_is_not_guessed) {
+  zero(data_disk(0), kVolumeBytes);
+  zero(meta_disk(0), kMiB);
+  Device meta("dusty", kMiB / kSector, "dust", meta_disk(0) + " 0 4096");
+  auto line = params(data_disk(0), meta.path(), "dusty", 0);
+  uint64_t era;
+  {
+    Device volume("dusty-0", kVolumeSectors, "remotecopy", line);
+    Agent agent("dusty");
+    era = agent.start();
+    check(!write_region(volume.path(), 5), "a write");
+    volume.message("close");
+    await(5, "the region closes", [&] { return era_of(agent, 5) == era; });
+  }
+  meta.message("addbadblock 4"); // the first block of the map
+  Device volume("dusty-0", kVolumeSectors, "remotecopy", line); // the control: dust is off, the block is read
+  volume.load("linear", data_disk(0) + " 0");
+  volume.suspend();
+  volume.resume();
+  meta.message("enable");
+  volume.load("remotecopy", line);
+  volume.suspend();
+  expect_errno(volume.try_resume(), EIO, "a map that can't be read");
+  meta.message("disable");
+  volume.load("remotecopy", line);
+  volume.resume();
+  Agent agent("dusty");
+  check(era_of(agent, 5) == era && !era_of(agent, 6), "eras after the block came back");
+}
+
+// A bad sector of the backing device: its copy tells so and others go on; a write mends it, and the next copy holds it.
+KT_TEST(bad_sectors_are_told_and_mended_by_a_write) {
+  zero(data_disk(0), kVolumeBytes);
+  zero(meta_disk(0), kMiB);
+  Device data("bads-data", kVolumeSectors, "dust", data_disk(0) + " 0 4096");
+  Device volume("bads", kVolumeSectors, "remotecopy", params(data.path(), meta_disk(0), "bads", 0));
+  Agent agent("bads");
+  agent.start();
+  Replica replica(kVolumeBytes);
+  dmrc_record last{};
+  auto copy = [&](uint64_t region) {
+    last = {};
+    check(!agent.try_copy(0, region * 128, 128, 7), "a copy");
+    await(5, "its record", [&] {
+      while (const dmrc_record* r = agent.next()) {
+        last = *r;
+        if (r->type < DMRC_FAILED)
+          apply(agent, *r, replica);
+      }
+      agent.free_read();
+      return last.tag == 7;
+    });
+    return last.type;
+  };
+  check(!write_region(volume.path(), 2, 0x21), "a write");
+  data.message("addbadblock 32"); // region 2
+  check(copy(2) == DMRC_COPY, "the control: dust is off");
+  data.message("enable");
+  Buffer block(4096);
+  expect_errno(Disk(volume.path()).try_read(block.data(), 4096, 2 * 65536), EIO, "a read of the bad block");
+  check(copy(2) == DMRC_FAILED && last.sector == 256 && last.length == 65536, "the copy of a bad block");
+  check(copy(3) == DMRC_COPY, "the copy of a good region");
+  check(!write_region(volume.path(), 2, 0x22), "a write to the bad block");
+  check(copy(2) == DMRC_COPY && replica[2 * 65536] == 0x22, "the copy of the mended block");
+  check(Disk(volume.path()).content(kVolumeBytes) == replica, "disk and replica differ");
+}
+
+// The last closing of a suspend finds no metadata device: the suspend ends, the resume refuses until there is one, and
+// the region that was open is so still.
+KT_TEST(a_suspend_without_metadata_ends_and_forgets_nothing) {
+  FrailRig rig("susp");
+  Agent agent("susp");
+  agent.start();
+  check(!write_region(rig.volume.path(), 4), "a write");
+  rig.break_meta();
+  rig.volume.suspend();
+  expect_errno(rig.volume.try_resume(), EIO, "a resume without metadata");
+  check(agent.state().state & DMRC_STATE_LOST, "the stream goes on without map");
+  rig.repair_meta();
+  rig.volume.load("remotecopy", rig.line());
+  rig.volume.resume();
+  check(era_of(agent, 4) == DMRC_ERA_OPEN, "a region that couldn't be closed is closed");
+  check(!write_region(rig.volume.path(), 5), "a write after the repair");
+}

@@ -189,7 +189,12 @@ void torture_file_system(const Kind& kind) {
     mount.unmount();
     run_on(kind.check, volume.path());
     volume.finish();
-    check(volume.writes() > 100 && volume.zeroes() > 5,
+    // tmpfs can't zero without giving up blocks, as mkfs asks for; 6.12's loop device then offers zeroes no more,
+    // and with them go the discards.
+    bool discards = read_file("/sys/block/loop0/queue/write_zeroes_max_bytes") != "0\n";
+    if (!discards)
+      printf("  the loop device has given up zeroing: no discards here\n");
+    check(volume.writes() > 100 && (!discards || volume.zeroes() > 5),
           "only " + std::to_string(volume.writes()) + " writes and " + std::to_string(volume.zeroes()) + " discards");
     printf("  %zu files, %llu writes, %llu discards\n", files.size(), static_cast<unsigned long long>(volume.writes()),
            static_cast<unsigned long long>(volume.zeroes()));
