@@ -45,6 +45,11 @@ enum class Mutation {
   NoGate, // other links get records before the current site has acknowledged them (harmless: control)
 };
 
+// They need several groups to show: histories of a copyset notice them, stories of one group don't.
+constexpr bool of_copysets(Mutation mutation) {
+  return mutation >= Mutation::NoHold && mutation < Mutation::NoGate;
+}
+
 #ifdef RC_TEST_BUILD
 // The mutation in force, for the whole process. Tests set it before they make a Source or Target.
 inline Mutation mutation_in_force = Mutation::None;

@@ -147,7 +147,7 @@ int run_mutants(RunOptions options, std::uint64_t seeds, const std::string& only
     if (!only.empty() && only != core::to_string(options.mutation))
       continue;
     const bool control = options.mutation == core::Mutation::NoGate;
-    options.groups = options.mutation >= core::Mutation::NoHold && !control ? 2 : 1;
+    options.groups = core::of_copysets(options.mutation) ? 2 : 1;
     tell(core::to_string(options.mutation), catch_mutation(options, seeds), !control);
   }
   options.mutation = core::Mutation::None;
