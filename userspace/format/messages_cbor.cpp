@@ -5,6 +5,7 @@
 #include "format/messages_cbor.hpp"
 
 #include "format/cbor_check.hpp"
+#include "format/cbor_fields.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -13,22 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t extent_bytes = 26;
-constexpr std::size_t lineage_entries_max = 4096;
-
 // --- values to JSON ---------------------------------------------------------------------------------
-
-json to_json(const LineageEntry& entry) {
-  return json{
-      {"generation", entry.generation}, {"site", entry.site}, {"id", entry.id}, {"base", entry.base.value}};
-}
-
-json to_json(const std::vector<LineageEntry>& lineage) {
-  json list = json::array();
-  for (const LineageEntry& entry : lineage)
-    list.push_back(to_json(entry));
-  return list;
-}
 
 json to_json(const Position& position) {
   return json{{"lineage", to_json(position.lineage)}, {"applied", position.applied.value}};
@@ -36,10 +22,10 @@ json to_json(const Position& position) {
 
 json to_json(const std::vector<Extent>& extents) {
   std::vector<std::uint8_t> packed;
-  packed.reserve(extents.size() * extent_bytes);
+  packed.reserve(extents.size() * cbor_extent_bytes);
   for (const Extent& extent : extents) {
     const std::size_t at = packed.size();
-    packed.resize(at + extent_bytes);
+    packed.resize(at + cbor_extent_bytes);
     auto* to = reinterpret_cast<std::byte*>(packed.data() + at);
     store(to, extent.volume);
     store(to + 2, extent.sector);
@@ -133,136 +119,7 @@ json body_of(const RefusedMessage& m) {
 
 // --- JSON to values ---------------------------------------------------------------------------------
 
-// Takes fields out of a map. The first missing or wrong one is remembered; everything after it is zero.
-class Fields {
-public:
-  Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object.is_object())
-      fail("it is no map");
-  }
-
-  std::uint64_t number(const char* name) {
-    const json* value = field(name);
-    if (value && !value->is_number_unsigned())
-      fail(std::string("field '") + name + "' is no natural number");
-    return ok() && value ? value->get<std::uint64_t>() : 0;
-  }
-  Era era(const char* name) { return Era{number(name)}; }
-  StreamId stream(const char* name = "stream") { return StreamId{number(name)}; }
-  Epoch epoch() { return Epoch{number("epoch")}; }
-  bool flag(const char* name) {
-    const json* value = field(name);
-    if (value && !value->is_boolean())
-      fail(std::string("field '") + name + "' is neither true nor false");
-    return ok() && value ? value->get<bool>() : false;
-  }
-  // Missing: false, as an older version means it.
-  bool optional_flag(const char* name) { return object_.is_object() && object_.contains(name) && flag(name); }
-  std::string text(const char* name) {
-    const json* value = field(name);
-    if (value && !value->is_string())
-      fail(std::string("field '") + name + "' is no text");
-    return ok() && value ? value->get<std::string>() : std::string();
-  }
-  std::vector<Extent> extents(const char* name) {
-    const json* value = field(name);
-    if (value && (!value->is_binary() || value->get_binary().size() % extent_bytes != 0))
-      fail(std::string("field '") + name + "' is no list of extents");
-    std::vector<Extent> extents;
-    if (!ok() || !value)
-      return extents;
-    const auto& packed = value->get_binary();
-    extents.reserve(packed.size() / extent_bytes);
-    for (std::size_t at = 0; at < packed.size(); at += extent_bytes) {
-      const auto* from = reinterpret_cast<const std::byte*>(packed.data() + at);
-      extents.push_back({load<VolumeNumber>(from), load<std::uint64_t>(from + 2),
-                         load<std::uint64_t>(from + 10), Era{load<std::uint64_t>(from + 18)}});
-      const Extent& extent = extents.back();
-      if (extent.sectors == 0 || extent.sector + extent.sectors < extent.sector)
-        fail(std::string("field '") + name + "' has an impossible extent");
-    }
-    return extents;
-  }
-  template <typename T> std::vector<T> numbers(const char* name) {
-    std::vector<T> numbers;
-    const json* value = field(name);
-    if (value && (!value->is_array() || value->size() > 65536))
-      fail(std::string("field '") + name + "' is no list of numbers");
-    if (!ok() || !value)
-      return numbers;
-    for (const json& item : *value) {
-      if (!item.is_number_unsigned() || item.get<std::uint64_t>() > std::numeric_limits<T>::max()) {
-        fail(std::string("field '") + name + "' has something else than numbers");
-        break;
-      }
-      numbers.push_back(static_cast<T>(item.get<std::uint64_t>()));
-    }
-    return numbers;
-  }
-  std::vector<LineageEntry> lineage(const char* name) {
-    std::vector<LineageEntry> lineage;
-    const json* value = field(name);
-    if (value && (!value->is_array() || value->size() > lineage_entries_max))
-      fail(std::string("field '") + name + "' is no lineage");
-    if (!ok() || !value)
-      return lineage;
-    for (const json& item : *value) {
-      Fields fields(item, where_ + " " + name);
-      LineageEntry entry{fields.number("generation"), fields.text("site"), fields.number("id"),
-                         fields.era("base")};
-      if (!adopt(fields))
-        break;
-      lineage.push_back(std::move(entry));
-    }
-    return lineage;
-  }
-  Position position() {
-    const json* value = field("position");
-    if (!value)
-      return {};
-    Fields fields(*value, where_ + " position");
-    Position position{fields.lineage("lineage"), fields.era("applied")};
-    adopt(fields);
-    return position;
-  }
-  std::optional<DraftInfo> draft() {
-    if (!object_.is_object() || !object_.contains("draft"))
-      return std::nullopt;
-    Fields fields(object_["draft"], where_ + " draft");
-    DraftInfo draft{fields.lineage("source_lineage"), fields.era("agreed"), fields.era("broken_at"),
-                    fields.extents("shipped"), fields.number("from")};
-    adopt(fields);
-    return draft;
-  }
-
-  bool ok() const { return error_.empty(); }
-  Error error() const { return Error{ErrorCode::Corrupt, where_ + ": " + error_, ""}; }
-
-private:
-  const json* field(const char* name) {
-    if (!ok())
-      return nullptr;
-    const auto found = object_.find(name);
-    if (found == object_.end()) {
-      fail(std::string("field '") + name + "' is missing");
-      return nullptr;
-    }
-    return &*found;
-  }
-  bool adopt(const Fields& inner) {
-    if (!inner.ok())
-      fail(inner.error_);
-    return inner.ok();
-  }
-  void fail(std::string why) {
-    if (ok())
-      error_ = std::move(why);
-  }
-
-  const json& object_;
-  std::string where_;
-  std::string error_;
-};
+using Fields = CborFields;
 
 template <typename M> M parse(Fields& f);
 
