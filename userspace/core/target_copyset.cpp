@@ -19,7 +19,7 @@ Seq Target::Parts::releasable_after() const {
 }
 
 void Target::Parts::on_release(const ReleaseOrdered& event) {
-  if (applying || journal_failed || state.role == format::Role::Primary)
+  if (applying || journal_failed || state.role == format::Role::Primary || resync_agreed())
     return;
   const auto checkpoint = index.find(event.n, releasable_after(), durable);
   if (!checkpoint)
@@ -29,6 +29,9 @@ void Target::Parts::on_release(const ReleaseOrdered& event) {
   const Seq last = mutated(Mutation::VerdictInImage) ? checkpoint->held : checkpoint->marker;
   start_release({checkpoint->stream, last, checkpoint->era, false, checkpoint->time_ns});
 }
+
+// The source has been told, or is being told, where this copy stands: that must not change under it.
+bool Target::Parts::resync_agreed() const { return talk == Talk::Reckoning || talk == Talk::Ready; }
 
 void Target::Parts::on_reset(const ResetOrdered& event) {
   if (!applying && state.position.applied == event.n && !(state.draft && state.draft->in_place))
@@ -121,7 +124,7 @@ copyset::CopyFacts Target::Parts::copy_facts() const {
       std::max(newest_generation(state.position.lineage), newest_generation(state.source_lineage));
   if (!state.position.lineage.empty())
     facts.entry = state.position.lineage.back();
-  if (facts.awaiting)
+  if (facts.awaiting || resync_agreed())
     return facts;
   facts.held = releasable_ranges();
   return facts;

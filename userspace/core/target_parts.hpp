@@ -154,6 +154,7 @@ struct Target::Parts {
   copyset::CopyFacts copy_facts() const;
   const std::vector<format::HeldRange>& releasable_ranges() const;
   Seq releasable_after() const;
+  bool resync_agreed() const;
 
   // target_takeover.cpp
   void on_takeover(const target::TakeoverRequested& event);
