@@ -148,11 +148,11 @@ def create_pair(sites: Sites, target: str, mode: str, *flags: str) -> None:
     sites.rcctl(sites.primary, *pair_words(target, mode), *flags)
 
 
-def oracle_command(verb: str, **options) -> str:
-    """rc-causal over both volumes. Option names with _ for -."""
+def oracle_command(verb: str, devices=None, **options) -> str:
+    """rc-causal over both volumes, or over the devices given. Option names with _ for -."""
     words = ["rc-causal", verb]
-    for volume in VOLUMES:
-        words += ["--device", device(volume)]
+    for path in devices or [device(volume) for volume in VOLUMES]:
+        words += ["--device", path]
     for key, value in options.items():
         flag = "--" + key.replace("_", "-")
         words += [flag] if value is True else [flag, str(value)]

@@ -41,9 +41,9 @@ struct Site {
   Now now{second, second};
   std::uint64_t ids = 100;
 
-  explicit Site(const std::string& site) {
-    for (const Seat& seat : seats_of(table_of_two(), site))
-      start(seat);
+  explicit Site(const std::string& site, const CopysetTable& table = table_of_two()) {
+    for (const Seat& seat : seats_of(table, site))
+      start(seat, table);
   }
   void start(const Seat& seat, const CopysetTable& table = table_of_two()) {
     seats.erase(seat);
@@ -410,6 +410,98 @@ TEST(CopysetTakeover, ASeatThatWasPromotedTellsLateOnes) {
   site.deliver();
   site.pass(second);
   EXPECT_FALSE(site.asked<OrderPromote>(b_at_s).empty());
+}
+
+// ---- the worked example of seeds/002 (the 18 steps before its claims)
+
+// Four subsystems at each site; 3 is the master of the primary site, 4 that of the secondary. Writes (1) and
+// (3) go to subsystem 1, (2) to subsystem 2; each is issued when the one before has completed. The cut falls
+// between (2) and (3).
+CopysetTable table_of_four() {
+  CopysetTable table;
+  table.name = "dbms";
+  table.epoch = first;
+  format::Membership all{first, {"1", "2", "3", "4"}};
+  for (const std::string& group : all.groups) {
+    table.seats.push_back({group, "P"});
+    table.seats.push_back({group, "S"});
+  }
+  table.masters = {{"3", "P"}, {"4", "S"}};
+  table.registrar = {"4", "S"};
+  table.memberships = {all};
+  return table;
+}
+
+TEST(CopysetWorkedExample, TheCheckpointIsCutAtThePrimarySite) {
+  Site primary("P", table_of_four());
+  const auto at = [](const char* group) { return Seat{group, "P"}; };
+  // Step 1: copy active messages: every subsystem is known to the master before it acts.
+  for (const char* group : {"1", "2", "3"})
+    primary.say(at(group), SourceFacts{true, era(1), false, {1, "P", 5, {}}});
+  primary.deliver();
+  EXPECT_TRUE(primary.asked<copyset::PutCheckpoint>(at("1")).empty()) << "4 has not spoken yet";
+  primary.say(at("4"), SourceFacts{true, era(1), false, {1, "P", 5, {}}});
+  primary.deliver();
+  // Steps 2 to 5: (1) and (2) have completed; subsystem 3 sends checkpoint message n to all.
+  for (const char* group : {"1", "2", "3", "4"}) {
+    const auto put = primary.asked<copyset::PutCheckpoint>(at(group));
+    ASSERT_EQ(put.size(), 1u) << group;
+    EXPECT_EQ(put[0].n, era(1));
+  }
+  // Steps 6 to 8: subsystem 1 processes the message at once. Write (3) comes behind its marker: its
+  // completion is withheld, since subsystem 2, which is slow, has not marked. (In the paper the clock parts
+  // (2) from (3).)
+  primary.say(at("1"), copyset::CheckpointPut{era(1), era(2), true, {}});
+  primary.say(at("3"), copyset::CheckpointPut{era(1), era(2), true, {}});
+  primary.say(at("4"), copyset::CheckpointPut{era(1), era(2), true, {}});
+  primary.deliver();
+  EXPECT_TRUE(primary.asked<LiftHold>(at("1")).empty());
+  // Step 11: subsystem 2 processes it, too; now (3) may complete.
+  primary.say(at("2"), copyset::CheckpointPut{era(1), era(2), true, {}});
+  primary.deliver();
+  for (const char* group : {"1", "2", "3", "4"})
+    EXPECT_EQ(primary.asked<LiftHold>(at(group)).size(), 1u) << group;
+}
+
+TEST(CopysetWorkedExample, TheSecondarySiteMakesTheRendezvous) {
+  Site secondary("S", table_of_four());
+  const auto at = [](const char* group) { return Seat{group, "S"}; };
+  std::map<std::string, CopyFacts> facts;
+  const auto tell = [&](const char* group) {
+    secondary.say(at(group), facts[group]);
+    secondary.deliver();
+  };
+  const auto has = [&](const char* group) {
+    facts[group].held = {{era(1), era(1), first}};
+    tell(group);
+  };
+  const auto complete = [&](const char* group) {
+    facts[group].released = facts[group].complete = era(1);
+    facts[group].held.clear();
+    tell(group);
+  };
+  for (const char* group : {"1", "2", "3", "4"})
+    tell(group); // step 1
+  has("1");      // step 9: marker n and (1) are durable at 1, which says so to 4; (3) lies behind the marker
+  has("3");      // step 13
+  has("4");
+  EXPECT_TRUE(secondary.asked<OrderRelease>(at("1")).empty()) << "(2) is still missing";
+  has("2");                                        // steps 10 to 12
+  for (const char* group : {"1", "2", "3", "4"}) { // step 14
+    const auto release = secondary.asked<OrderRelease>(at(group));
+    ASSERT_FALSE(release.empty()) << group;
+    EXPECT_EQ(release[0].n, era(1));
+  }
+  complete("3"); // step 15: no update there
+  facts["1"].released = era(1);
+  tell("1"); // step 16: update in progress
+  complete("4");
+  complete("1");
+  for (const char* group : {"1", "2", "3", "4"})
+    EXPECT_TRUE(secondary.asked<OrderReset>(at(group)).empty()) << "2 is still applying";
+  complete("2"); // step 17
+  for (const char* group : {"1", "2", "3", "4"})
+    EXPECT_EQ(secondary.asked<OrderReset>(at(group)).size(), 1u) << "step 18, " << group;
 }
 
 // ---- epochs
