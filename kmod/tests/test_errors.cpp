@@ -214,7 +214,7 @@ KT_TEST(a_failed_metadata_write_at_any_place_can_be_repeated) {
 
 // One block of the map can't be read: no resume, for an era that isn't known may not be guessed; all are there when it
 // can be read again.
-KT_TEST(an_unreadable_map_block_is_not_guessed) {
+KT_TEST_THAT(an_unreadable_map_block_is_not_guessed, kt::Needs::BadBlocks) {
   zero(data_disk(0), kVolumeBytes);
   zero(meta_disk(0), kMiB);
   Device meta("dusty", kMiB / kSector, "dust", meta_disk(0) + " 0 4096");
@@ -245,7 +245,7 @@ KT_TEST(an_unreadable_map_block_is_not_guessed) {
 }
 
 // A bad sector of the backing device: its copy tells so and others go on; a write mends it, and the next copy holds it.
-KT_TEST(bad_sectors_are_told_and_mended_by_a_write) {
+KT_TEST_THAT(bad_sectors_are_told_and_mended_by_a_write, kt::Needs::BadBlocks) {
   zero(data_disk(0), kVolumeBytes);
   zero(meta_disk(0), kMiB);
   Device data("bads-data", kVolumeSectors, "dust", data_disk(0) + " 0 4096");
