@@ -101,6 +101,7 @@ void Copyset::Parts::on_message(const format::CopysetMessage& message) {
                  [&](const format::RendezvousReport& report) {
                    if (Heard* one = master_hears(report.promised, message.from)) {
                      one->copy = report;
+                     one->granted = one->granted && report.ending;
                      one->primary.reset();
                    }
                  },

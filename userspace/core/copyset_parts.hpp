@@ -24,6 +24,7 @@ struct Copyset::Parts {
   struct Heard {
     std::optional<format::CheckpointReport> primary;
     std::optional<format::RendezvousReport> copy;
+    bool granted = false;         // to an ending copy: what it held counts no more
     std::uint64_t ordered_ns = 0; // when something was last said to it
     format::RendezvousOrder ordered;
   };

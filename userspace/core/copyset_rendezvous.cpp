@@ -116,6 +116,7 @@ void Copyset::Parts::order_all(const std::vector<Seat>& seats, RendezvousOrder o
     if (same && now.boot_ns - one.ordered_ns < copyset_resend_ns)
       continue;
     one.ordered = order;
+    one.granted = one.granted || order.discard.has_value();
     one.ordered_ns = now.boot_ns;
     post(seat, order);
   }
@@ -140,14 +141,14 @@ const format::HeldRange* range_of(const format::RendezvousReport& report, Era n)
 
 bool Copyset::Parts::can_reach(const Seat& seat, Era n) const {
   const Heard* one = fresh(seat);
-  return one && one->copy && (one->copy->released == n || range_of(*one->copy, n));
+  return one && one->copy && (one->copy->released == n || (!one->granted && range_of(*one->copy, n)));
 }
 
 // The newest checkpoint that is valid: held in the streams of all groups that were members under its epoch.
 Era Copyset::Parts::newest_common(const std::vector<Seat>& seats, Era above) const {
   const auto holds_it = [&](const Seat& seat, Era n, Epoch epoch) {
     const Heard* one = fresh(seat);
-    const format::HeldRange* range = one && one->copy ? range_of(*one->copy, n) : nullptr;
+    const format::HeldRange* range = one && one->copy && !one->granted ? range_of(*one->copy, n) : nullptr;
     return range && range->epoch == epoch;
   };
   const Heard* first = fresh(seats.front());

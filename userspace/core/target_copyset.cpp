@@ -30,8 +30,12 @@ void Target::Parts::on_release(const ReleaseOrdered& event) {
   start_release({checkpoint->stream, last, checkpoint->era, false, checkpoint->time_ns});
 }
 
-// The source has been told, or is being told, where this copy stands: that must not change under it.
-bool Target::Parts::resync_agreed() const { return talk == Talk::Reckoning || talk == Talk::Ready; }
+// What it holds beyond its image was given up, or the source is being told where this copy stands: that must
+// not change.
+bool Target::Parts::resync_agreed() const {
+  const bool gives_up = talk == Talk::Ending && may_discard && !mutated(Mutation::DiscardBeforeAsking);
+  return gives_up || talk == Talk::Reckoning || talk == Talk::Ready;
+}
 
 void Target::Parts::on_reset(const ResetOrdered& event) {
   if (!applying && state.position.applied == event.n && !(state.draft && state.draft->in_place))
