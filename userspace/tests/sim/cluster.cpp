@@ -295,6 +295,10 @@ void Cluster::demote(Host& at) {
   format::GroupState state = at.journal().state();
   if (state.role != format::Role::Primary || at.number() == active_ || state.takeover)
     return;
+  // An operator sees the newer generation also where the agent died before it could load its volumes.
+  if (core::newest_generation(state.position.lineage) >
+      core::newest_generation(host(active_).journal().state().position.lineage))
+    return;
   trace(at.number(), "becomes a copy of " + host(active_).name() + " by command");
   at.kill_agent();
   application(at.number()).stop();
