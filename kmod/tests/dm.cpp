@@ -247,8 +247,8 @@ std::vector<uint8_t> Disk::content(uint64_t length) {
   return all;
 }
 
-Loop::Loop(uint64_t bytes) : fd_(open("/dev/loop0", O_RDWR)) {
-  int file = open("/tmp/loop", O_RDWR | O_CREAT | O_TRUNC, 0600);
+Loop::Loop(uint64_t bytes, const std::string& folder) : file_(folder + "/loop"), fd_(open("/dev/loop0", O_RDWR)) {
+  int file = open(file_.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
   if (file < 0 || fd_ < 0 || ftruncate(file, bytes) || ioctl(fd_, LOOP_SET_FD, file))
     fail_errno("loop device");
   close(file);
@@ -257,7 +257,7 @@ Loop::Loop(uint64_t bytes) : fd_(open("/dev/loop0", O_RDWR)) {
 Loop::~Loop() {
   ioctl(fd_, LOOP_CLR_FD);
   close(fd_);
-  unlink("/tmp/loop");
+  unlink(file_.c_str());
 }
 
 Buffer::Buffer(uint64_t bytes) : data_(static_cast<uint8_t*>(aligned_alloc(4096, bytes))), bytes_(bytes) {

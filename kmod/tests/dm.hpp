@@ -92,15 +92,17 @@ private:
   int fd_;
 };
 
-// A loop device over a sparse file in memory: it has write-zeroes and a write cache. One at a time.
+// A loop device over a sparse file, in memory unless told otherwise: it has write-zeroes and a write cache. One at a
+// time.
 class Loop {
 public:
-  explicit Loop(uint64_t bytes);
+  explicit Loop(uint64_t bytes, const std::string& folder = "/tmp");
   ~Loop();
   Loop(const Loop&) = delete;
   std::string path() const { return "/dev/loop0"; }
 
 private:
+  std::string file_;
   int fd_;
 };
 
