@@ -196,6 +196,8 @@ void SimTarget::end_write(const HostWritePtr& write) {
 
 // On disk, and no hold withholds it.
 void SimTarget::ended(const HostWritePtr& write) {
+  if (role_ != Role::Primary) // the suspend before a demotion waits for it, and it for its acknowledgement
+    return complete(write, Completion::Free, false);
   const Seq key = this->key(*write);
   const bool free = !sync_ || alone_;
   if (key <= limit())

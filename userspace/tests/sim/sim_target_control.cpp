@@ -177,18 +177,25 @@ Seq SimTarget::set_sync(bool wait, bool stop, std::uint64_t alone_after_ns) {
 
 // ---- lazy close
 
+// One pass at a time, from its timer until its last write of the map: what a later one picked has no flush
+// yet.
 void SimTarget::close_later() {
   if (closer_running_)
     return;
   closer_running_ = true;
   environment_.later(settings_.close_every, [this] {
-    closer_running_ = false;
     if (role_ == Role::Primary)
       close();
+    else
+      closer_running_ = false;
   });
 }
 
 void SimTarget::close() {
+  const auto end = [this] {
+    closer_running_ = false;
+    close_later();
+  };
   bool picked = false;
   for (std::uint32_t v = 0; v < settings_.shape.volumes; ++v)
     for (std::uint32_t r = 0; r < settings_.shape.regions; ++r) {
@@ -204,18 +211,16 @@ void SimTarget::close() {
       word.closing = true;
       picked = true;
     }
-  if (!picked) {
-    close_later();
-    return;
-  }
+  if (!picked)
+    return end();
   const bool flush = environment_.mutation() != ModelMutation::CloseWithoutFlush;
-  environment_.later(flush ? environment_.flush_time() : 0, [this, flush, begun = disk_.begin_flush()] {
+  environment_.later(flush ? environment_.flush_time() : 0, [this, end, flush, begun = disk_.begin_flush()] {
     if (flush)
       disk_.end_flush(begun);
-    if (role_ != Role::Primary)
-      return;
-    map_.close_picked(nullptr);
-    close_later(); // never two at a time
+    if (role_ == Role::Primary)
+      map_.close_picked(end);
+    else
+      closer_running_ = false;
   });
 }
 
