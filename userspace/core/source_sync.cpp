@@ -104,7 +104,7 @@ void Source::Parts::pass_acks(Link& link) {
       sync.samples.pop_front();
     out.push_back(AckRing{sync.acked, 0});
   }
-  if (sync.phase != Phase::Waiting || sync.ending || sync.checkpoint.value == 0 ||
+  if (sync.phase != Phase::Waiting || sync.ending || link.leaving || sync.checkpoint.value == 0 ||
       link.complete < sync.checkpoint)
     return;
   if (sync.current_sent && now.boot_ns - sync.current_sent_ns < retry_current_ns)
@@ -115,8 +115,9 @@ void Source::Parts::pass_acks(Link& link) {
 }
 
 void Source::Parts::on_current_stored(Link& link) {
-  if (&link != sync_link() || sync.phase != Phase::Waiting || !sync.current_sent || sync.ending)
-    return;
+  if (&link != sync_link() || sync.phase != Phase::Waiting || !sync.current_sent || sync.ending ||
+      link.leaving)
+    return; // what is leaving was told to close, and its answer comes
   sync.phase = Phase::Current;
   note(5, link.config.peer + " is current: a takeover there loses nothing");
   if (state.alone) {
