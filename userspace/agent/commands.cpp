@@ -105,6 +105,7 @@ void Commands::list(const ListRequest&, Reply<ListReply> reply) {
     group.journal_bytes = row.journal_bytes;
     group.ring_mib = row.ring_mib;
     group.on_full = row.on_full;
+    group.fence = row.fence;
     group.checkpoint_ms = row.checkpoint_ms;
     group.ack_timeout_ms = row.ack_timeout_ms;
     answer.groups.push_back(std::move(group));

@@ -118,7 +118,8 @@ void Commands::copy_prepare(const CopyPrepareRequest& request, Reply<ChangeReply
                            .journal = request.journal,
                            .journal_bytes = checked->journal.bytes,
                            .ring_mib = request.ring_mib,
-                           .on_full = request.on_full};
+                           .on_full = request.on_full,
+                           .fence = request.fence};
         if (request.checkpoint_ms != 0)
           group.checkpoint_ms = request.checkpoint_ms;
         if (request.ack_timeout_ms != 0)
@@ -188,6 +189,7 @@ void Commands::copy_prepared(const CopyPrepareRequest& request, Reply<ChangeRepl
   answer.outcome = *outcome;
   if (const auto settings = groups_.take_settings({.name = request.group,
                                                    .on_full = request.on_full,
+                                                   .fence = request.fence,
                                                    .checkpoint_ms = request.checkpoint_ms,
                                                    .ack_timeout_ms = request.ack_timeout_ms});
       !settings) {

@@ -99,6 +99,7 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
   prepare.journal_bytes = request.journal_bytes;
   prepare.ring_mib = group->ring_mib;
   prepare.on_full = group->on_full;
+  prepare.fence = group->fence;
   prepare.checkpoint_ms = group->checkpoint_ms;
   prepare.ack_timeout_ms = group->ack_timeout_ms;
   prepare.link_slot = pair.link_slot;

@@ -95,8 +95,9 @@ namespace {
 // What the command names is not what the group has; 0 names nothing.
 bool differs(const GroupCreateRequest& request, const io::GroupRow& row) {
   const auto other = [](std::uint32_t asked, std::uint32_t has) { return asked != 0 && asked != has; };
-  return request.on_full != row.on_full || other(request.ring_mib, row.ring_mib) ||
-         other(request.checkpoint_ms, row.checkpoint_ms) || other(request.ack_timeout_ms, row.ack_timeout_ms);
+  return request.on_full != row.on_full || request.fence != row.fence ||
+         other(request.ring_mib, row.ring_mib) || other(request.checkpoint_ms, row.checkpoint_ms) ||
+         other(request.ack_timeout_ms, row.ack_timeout_ms);
 }
 
 } // namespace
@@ -128,6 +129,7 @@ void Commands::group_create(const GroupCreateRequest& request, Reply<ChangeReply
   if (request.ring_mib != 0)
     row.ring_mib = request.ring_mib;
   row.on_full = request.on_full;
+  row.fence = request.fence;
   if (request.checkpoint_ms != 0)
     row.checkpoint_ms = request.checkpoint_ms;
   if (request.ack_timeout_ms != 0)

@@ -11,6 +11,8 @@ namespace rc::agent {
 inline io::GroupRow with_settings(io::GroupRow row, const control::GroupSetRequest& settings) {
   if (settings.on_full)
     row.on_full = *settings.on_full;
+  if (settings.fence)
+    row.fence = *settings.fence;
   if (settings.checkpoint_ms != 0)
     row.checkpoint_ms = settings.checkpoint_ms;
   if (settings.ack_timeout_ms != 0)
@@ -22,14 +24,15 @@ inline io::GroupRow with_settings(io::GroupRow row, const control::GroupSetReque
 inline control::GroupSetRequest settings_of(const io::GroupRow& row) {
   return {.name = row.name,
           .on_full = row.on_full,
+          .fence = row.fence,
           .checkpoint_ms = row.checkpoint_ms,
           .ack_timeout_ms = row.ack_timeout_ms};
 }
 
 inline std::string settings_text(const io::GroupRow& row) {
-  return std::string("on full ") + control::to_token(row.on_full) + ", checkpoint every " +
-         std::to_string(row.checkpoint_ms) + " ms, acknowledgement timeout " +
-         std::to_string(row.ack_timeout_ms) + " ms";
+  return std::string("on full ") + control::to_token(row.on_full) + ", fence " +
+         control::to_token(row.fence) + ", checkpoint every " + std::to_string(row.checkpoint_ms) +
+         " ms, acknowledgement timeout " + std::to_string(row.ack_timeout_ms) + " ms";
 }
 
 // A change of the acknowledgement timeout is a change of the lease under which a sync copy is current. The

@@ -39,6 +39,12 @@ void SourceRuntime::start(std::shared_ptr<io::Journal> journal, bool took_over) 
                                   });
 }
 
+namespace {
+core::Fence fence_of(const io::GroupRow& row) {
+  return row.fence == control::Fence::Stop ? core::Fence::Stop : core::Fence::Go;
+}
+} // namespace
+
 void SourceRuntime::begin(bool volumes_live, bool took_over) {
   core::SourceConfig config;
   config.group = row_.name;
@@ -46,6 +52,7 @@ void SourceRuntime::begin(bool volumes_live, bool took_over) {
   config.volume_sectors = sectors_by_number(volumes_);
   config.checkpoint_interval_ms = row_.checkpoint_ms;
   config.throttle = row_.on_full == control::OnFull::Throttle;
+  config.fence = fence_of(row_);
   for (const auto& [slot, link] : links_)
     config.links.push_back(link_config(link.pair));
 
@@ -249,10 +256,12 @@ Status SourceRuntime::settings_changed(const io::GroupRow& row) {
     if (Status set = set_throttle(row.on_full); !set)
       return set;
   row_.on_full = row.on_full;
+  row_.fence = row.fence;
   row_.checkpoint_ms = row.checkpoint_ms;
   row_.ack_timeout_ms = row.ack_timeout_ms;
   step(core::source::SettingsChanged{.checkpoint_interval_ms = row_.checkpoint_ms,
-                                     .throttle = row_.on_full == control::OnFull::Throttle});
+                                     .throttle = row_.on_full == control::OnFull::Throttle,
+                                     .fence = fence_of(row_)});
   for (const auto& [slot, link] : links_)
     step(core::source::LinkAdded{link_config(link.pair)});
   return {};

@@ -214,6 +214,7 @@ void TargetRuntime::mode_changed(const io::PairRow& pair) {
 
 void TargetRuntime::settings_changed(const io::GroupRow& row) {
   row_.on_full = row.on_full;
+  row_.fence = row.fence;
   row_.checkpoint_ms = row.checkpoint_ms;
   row_.ack_timeout_ms = row.ack_timeout_ms;
   step(core::target::ModeChanged{lease_ns()});

@@ -174,6 +174,7 @@ struct LinkAdded {
 struct SettingsChanged { // of the group; a link's come with LinkAdded
   std::uint64_t checkpoint_interval_ms = 1000;
   bool throttle = false;
+  Fence fence = Fence::Go;
 };
 struct LinkRemoved {
   LinkSlot link = 0;

@@ -178,6 +178,7 @@ void Source::Parts::on_attached(const RingAttached& event) {
     }
   } else if (event.sync_wait) {
     sync.phase = Sync::Phase::Resuming;
+    sync.older_than = event.reserved;
     if (event.lost_at != 0)
       end_current("the stream ended by overflow");
   }

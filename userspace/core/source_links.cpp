@@ -52,6 +52,7 @@ void Source::Parts::on_added(const LinkAdded& event) {
 void Source::Parts::on_settings(const SettingsChanged& event) {
   config.throttle = event.throttle;
   config.checkpoint_interval_ms = event.checkpoint_interval_ms;
+  set_fence(event.fence);
   next_checkpoint_ns = std::min(next_checkpoint_ns, now.boot_ns + event.checkpoint_interval_ms * ms);
 }
 

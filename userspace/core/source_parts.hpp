@@ -131,7 +131,10 @@ struct Sync {
   Phase phase = Phase::Off;
   bool switched = false; // SyncSwitched came
   Seq since_seq = 0;
-  Era checkpoint{}; // its completion makes the copy current
+  Seq older_than = 0;              // after a restart, since_seq unknown: one below this is from before it
+  std::optional<Fence> fence_told; // to the kernel, by this agent
+  bool telling_fence = false;      // asked, not answered: no challenge is answered
+  Era checkpoint{};                // its completion makes the copy current
   bool current_sent = false;
   std::uint64_t current_sent_ns = 0;
   std::uint64_t deadline_ns = 0; // handed to the kernel
@@ -295,6 +298,9 @@ struct Source::Parts {
   void on_link_down(Link& link, const std::string& reason);
   void on_added(const source::LinkAdded& event);
   void on_settings(const source::SettingsChanged& event);
+  void set_fence(Fence fence);
+  void tell_fence();
+  bool writes_fail() const; // the kernel lets them, by the fence it was told and its deadline
   void on_removed(const source::LinkRemoved& event);
   void on_suspend(const source::SuspendRequested& event);
   void on_resume_request(const source::ResumeRequested& event);

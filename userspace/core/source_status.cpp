@@ -18,6 +18,8 @@ const char* to_string(SyncPhase phase) {
     return "withholding";
   case SyncPhase::Alone:
     return "alone";
+  case SyncPhase::Stopped:
+    return "stopped";
   }
   return "?";
 }
@@ -40,16 +42,25 @@ LinkStatus Source::Parts::link_status(const Link& link) const {
       break;
     case Sync::Phase::Resuming:
     case Sync::Phase::Waiting:
-    case Sync::Phase::Stopped:
       s.sync = sync.withholding ? SyncPhase::Withholding : SyncPhase::Waiting;
       break;
     case Sync::Phase::Current:
-      s.sync = sync.withholding ? SyncPhase::Withholding : SyncPhase::Current;
+      s.sync = writes_fail()      ? SyncPhase::Stopped
+               : sync.withholding ? SyncPhase::Withholding
+                                  : SyncPhase::Current;
+      break;
+    case Sync::Phase::Stopped:
+      s.sync = SyncPhase::Stopped;
       break;
     case Sync::Phase::Alone:
       s.sync = SyncPhase::Alone;
       break;
     }
+  if (s.sync == SyncPhase::Stopped) {
+    s.reason = "writes wait, and fail after the deadline: no copy is current (fence=stop). " + s.reason;
+    s.next_action = "repair the link or the copy, or let writes go on without it: rcctl group set " +
+                    config.group + " --fence go";
+  }
   s.sent = link.sent;
   s.durable = link.durable;
   s.complete = link.complete;

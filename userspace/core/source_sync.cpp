@@ -8,6 +8,7 @@
 #include "core/source_parts.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace rc::core {
 using namespace source;
@@ -43,6 +44,10 @@ bool Source::Parts::gated(const Link& link) const {
   return sync_link() != nullptr && sync_link() != &link;
 }
 
+bool Source::Parts::writes_fail() const {
+  return sync.fence_told.value_or(config.fence) == Fence::Stop && now.boot_ns >= sync.deadline_ns;
+}
+
 void Source::Parts::tick_sync() {
   Link* link = sync_link();
   if (!link || life != Life::Running)
@@ -55,9 +60,14 @@ void Source::Parts::tick_sync() {
   if (!waits(sync.phase) || sync.ending)
     return;
   // The kernel does not report that it lets writes fail; no copy has a lease any more: from the first step
-  // again.
-  if (sync.phase == Phase::Waiting && config.fence == Fence::Stop && now.boot_ns >= sync.deadline_ns) {
-    go_alone("the deadline passed before the copy was current", false, false);
+  // again, or, with the fence changed since, alone.
+  const bool fails = writes_fail();
+  if (fails && sync.phase == Phase::Waiting) {
+    go_alone("the deadline passed before the copy was current", config.fence == Fence::Go, false);
+    return;
+  }
+  if (fails && sync.phase == Phase::Current && config.fence == Fence::Go) {
+    go_alone("the deadline passed, and fence=go was set", true, true);
     return;
   }
   if (ring.read() > sync.acked && (sync.samples.empty() || sync.samples.back().seq < ring.read()) &&
@@ -67,6 +77,7 @@ void Source::Parts::tick_sync() {
   if (stall && !sync.withholding)
     note(4, link->config.peer + ": acknowledgements stall, challenges are no longer answered");
   sync.withholding = stall;
+  tell_fence();
   if (sync.phase == Phase::Waiting)
     pass_acks(*link); // sends Current again when the copy was not ready for it
 }
@@ -75,6 +86,8 @@ void Source::Parts::begin_waiting(Link& link) {
   sync.phase = Phase::Waiting;
   sync.switched = false;
   sync.since_seq = 0;
+  sync.fence_told = config.fence;
+  sync.telling_fence = false;
   sync.checkpoint = {};
   sync.current_sent = false;
   sync.ending = false;
@@ -86,9 +99,53 @@ void Source::Parts::begin_waiting(Link& link) {
   out.push_back(AckRing{sync.acked, 0});
 }
 
-void Source::Parts::on_switched(const SyncSwitched& event) {
-  if (!event.wait || sync.phase != Phase::Waiting)
+// Writes that are stopped go on with fence=go: the copy has closed, or its lease is over. After a restart
+// without a greeting that isn't known yet: the kernel, which may wait or let writes fail, gets a deadline
+// that no lease outlives. A primary that is alone stays so: fence=stop takes hold when the copy is current
+// again, and does not make writes fail now.
+void Source::Parts::set_fence(Fence fence) {
+  config.fence = fence;
+  if (fence == Fence::Stop)
     return;
+  if (sync.phase == Phase::Stopped)
+    go_alone("fence=go was set", true, true);
+  Link* link = sync_link();
+  if (sync.phase != Phase::Resuming || !link)
+    return;
+  const std::uint64_t lease = lease_for(link->config.ack_timeout_ms);
+  sync.deadline_ns = std::max(sync.deadline_ns, now.boot_ns + lease + margin_for(lease));
+  sync.fence_told = fence;
+  sync.telling_fence = true;
+  out.push_back(SetSync{true, fence, sync.deadline_ns});
+}
+
+// To a kernel that waits, also after a restart: the fence may have been changed in between. Not from the
+// deadline on: the kernel may be alone already, and would forget it.
+void Source::Parts::tell_fence() {
+  if (sync.phase == Phase::Resuming || sync.telling_fence || sync.fence_told == config.fence ||
+      now.boot_ns >= sync.deadline_ns)
+    return;
+  sync.fence_told = config.fence;
+  sync.telling_fence = true;
+  out.push_back(SetSync{true, config.fence, sync.deadline_ns});
+}
+
+void Source::Parts::on_switched(const SyncSwitched& event) {
+  const bool same = sync.switched ? event.since_seq == sync.since_seq : event.since_seq < sync.older_than;
+  const bool told = std::exchange(sync.telling_fence, false);
+  if (!event.wait || !waits(sync.phase) || (told && same))
+    return;
+  if (sync.phase == Phase::Resuming) { // writes failed, or went on alone: the three steps begin anew
+    sync.phase = Phase::Off;
+    sync.earliest_ns = 0;
+    return;
+  }
+  if (sync.phase == Phase::Current) { // the kernel was alone before it heard
+    note(4, "writes went on alone while the fence was changed: the copy becomes current anew");
+    sync.phase = Phase::Waiting;
+    sync.current_sent = false;
+  }
+  sync.checkpoint = {};
   sync.switched = true;
   sync.since_seq = event.since_seq;
   want_checkpoint();
@@ -141,6 +198,8 @@ void Source::Parts::on_challenge(Link& link, const format::ChallengeMessage& mes
     link.challenge = message; // the greeting decides
     return;
   }
+  if (sync.telling_fence)
+    return; // whether the kernel was alone is not known yet; the next one is soon
   if (sync.phase == Phase::Waiting || sync.phase == Phase::Current)
     answer_challenge(link, message);
 }

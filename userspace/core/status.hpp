@@ -14,6 +14,7 @@ enum class SyncPhase {
   Current,     // the copy is current: its seal loses nothing
   Withholding, // acknowledgements stall: challenges are not answered, the deadline comes nearer
   Alone,       // writes complete alone
+  Stopped,     // fence=stop: writes wait, and fail after the deadline
 };
 const char* to_string(SyncPhase phase);
 

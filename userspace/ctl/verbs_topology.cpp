@@ -85,6 +85,7 @@ int group_create(const Invocation& invocation, Terminal& terminal) {
   }
   request.on_full =
       control::from_token<control::OnFull>(invocation.text("on-full")).value_or(control::OnFull::Suspend);
+  request.fence = control::from_token<control::Fence>(invocation.text("fence")).value_or(control::Fence::Go);
   for (const auto& [option, milliseconds] : {std::pair{"checkpoint-interval", &request.checkpoint_ms},
                                              std::pair{"ack-timeout", &request.ack_timeout_ms}})
     if (Status status = read_time(invocation, option, *milliseconds); !status)
@@ -97,6 +98,8 @@ int group_set(const Invocation& invocation, Terminal& terminal) {
   request.name = invocation.text("GROUP");
   if (invocation.has("on-full"))
     request.on_full = control::from_token<control::OnFull>(invocation.text("on-full"));
+  if (invocation.has("fence"))
+    request.fence = control::from_token<control::Fence>(invocation.text("fence"));
   for (const auto& [option, milliseconds] : {std::pair{"checkpoint-interval", &request.checkpoint_ms},
                                              std::pair{"ack-timeout", &request.ack_timeout_ms}})
     if (Status status = read_time(invocation, option, *milliseconds); !status)
@@ -168,13 +171,13 @@ void show_nodes(const control::ListReply& list, Terminal& terminal) {
   terminal.out << table(rows);
 }
 void show_groups(const control::ListReply& list, Terminal& terminal) {
-  Rows rows{
-      {"GROUP", "ROLE", "PRIMARY", "JOURNAL", "SIZE", "RING", "ON FULL", "CHECKPOINT EVERY", "ACK TIMEOUT"}};
+  Rows rows{{"GROUP", "ROLE", "PRIMARY", "JOURNAL", "SIZE", "RING", "ON FULL", "FENCE", "CHECKPOINT EVERY",
+             "ACK TIMEOUT"}};
   for (const auto& group : list.groups)
     rows.push_back({group.name, control::to_token(group.role), or_dash(group.primary_node), group.journal,
                     bytes_text(group.journal_bytes), std::to_string(group.ring_mib) + " MiB",
-                    control::to_token(group.on_full), seconds_text(group.checkpoint_ms / 1000.0),
-                    seconds_text(group.ack_timeout_ms / 1000.0)});
+                    control::to_token(group.on_full), control::to_token(group.fence),
+                    seconds_text(group.checkpoint_ms / 1000.0), seconds_text(group.ack_timeout_ms / 1000.0)});
   terminal.out << table(rows);
 }
 void show_volumes(const control::ListReply& list, Terminal& terminal) {
@@ -302,6 +305,13 @@ std::vector<Verb> topology_verbs() {
          false,
          false,
          {"suspend", "throttle"}},
+        {"fence",
+         "WORD",
+         "no sync copy answers in time: writes go on without it, or fail (default go)",
+         Kind::Word,
+         false,
+         false,
+         {"go", "stop"}},
         {"checkpoint-interval", "TIME", "how often the copies get a consistent image (default 1s)"},
         {"ack-timeout", "TIME", "longest wait of a write for a sync site (default 5s)"},
         {"force", nullptr, "the journal device is not blank: overwrite it"},
@@ -321,6 +331,13 @@ std::vector<Verb> topology_verbs() {
          false,
          false,
          {"suspend", "throttle"}},
+        {"fence",
+         "WORD",
+         "no sync copy answers in time: writes go on without it, or fail",
+         Kind::Word,
+         false,
+         false,
+         {"go", "stop"}},
         {"checkpoint-interval", "TIME", "how often the copies get a consistent image"},
         {"ack-timeout", "TIME", "longest wait of a write for a sync site"}},
        group_set,

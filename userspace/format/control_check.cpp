@@ -95,8 +95,8 @@ Status check(const GroupCreateRequest& request) {
 }
 
 Status check(const GroupSetRequest& request) {
-  if (!request.on_full && request.checkpoint_ms == 0 && request.ack_timeout_ms == 0)
-    return usage("no setting is given", "--on-full, --checkpoint-interval or --ack-timeout");
+  if (!request.on_full && !request.fence && request.checkpoint_ms == 0 && request.ack_timeout_ms == 0)
+    return usage("no setting is given", "--on-full, --fence, --checkpoint-interval or --ack-timeout");
   return first_wrong(check_group_name(request.name),
                      check_times(request.checkpoint_ms, request.ack_timeout_ms));
 }

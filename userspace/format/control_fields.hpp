@@ -41,6 +41,7 @@ template <typename V, Is<GroupCreateRequest> T> void fields(V& visit, T& v) {
   visit("journal_bytes", v.journal_bytes);
   visit("ring_mib", v.ring_mib);
   visit("on_full", v.on_full);
+  visit("fence", v.fence);
   visit("checkpoint_ms", v.checkpoint_ms);
   visit("ack_timeout_ms", v.ack_timeout_ms);
   visit("force", v.force);
@@ -50,6 +51,7 @@ template <typename V, Is<GroupCreateRequest> T> void fields(V& visit, T& v) {
 template <typename V, Is<GroupSetRequest> T> void fields(V& visit, T& v) {
   visit.required("name", v.name);
   visit("on_full", v.on_full);
+  visit("fence", v.fence);
   visit("checkpoint_ms", v.checkpoint_ms);
   visit("ack_timeout_ms", v.ack_timeout_ms);
 }
@@ -132,6 +134,7 @@ template <typename V, Is<CopyPrepareRequest> T> void fields(V& visit, T& v) {
   visit("journal_bytes", v.journal_bytes);
   visit("ring_mib", v.ring_mib);
   visit("on_full", v.on_full);
+  visit("fence", v.fence);
   visit("checkpoint_ms", v.checkpoint_ms);
   visit("ack_timeout_ms", v.ack_timeout_ms);
   visit("link_slot", v.link_slot);
@@ -189,6 +192,7 @@ template <typename V, Is<GroupInfo> T> void fields(V& visit, T& v) {
   visit("journal_bytes", v.journal_bytes);
   visit("ring_mib", v.ring_mib);
   visit("on_full", v.on_full);
+  visit("fence", v.fence);
   visit("checkpoint_ms", v.checkpoint_ms);
   visit("ack_timeout_ms", v.ack_timeout_ms);
 }

@@ -41,6 +41,7 @@ struct GroupCreateRequest {
   std::uint64_t journal_bytes = 0; // 0: the device's size; for a file the default (1 GiB)
   std::uint32_t ring_mib = 0;      // 0: default
   OnFull on_full = OnFull::Suspend;
+  Fence fence = Fence::Go;
   std::uint32_t checkpoint_ms = 0;  // interval; 0: default
   std::uint32_t ack_timeout_ms = 0; // longest wait of a write for a sync site; 0: default
   bool force = false;               // the journal device holds something else: overwrite it
@@ -53,6 +54,7 @@ struct GroupSetRequest {
   static constexpr const char* method = "group.set";
   std::string name;
   std::optional<OnFull> on_full;
+  std::optional<Fence> fence;
   std::uint32_t checkpoint_ms = 0;  // 0: stays
   std::uint32_t ack_timeout_ms = 0; // 0: stays
 };
@@ -170,6 +172,7 @@ struct CopyPrepareRequest {
   std::uint64_t journal_bytes = 0;
   std::uint32_t ring_mib = 0;
   OnFull on_full = OnFull::Suspend;
+  Fence fence = Fence::Go;
   std::uint32_t checkpoint_ms = 0;
   std::uint32_t ack_timeout_ms = 0;
   std::uint32_t link_slot = 0;
@@ -229,6 +232,7 @@ struct GroupInfo {
   std::uint64_t journal_bytes = 0;
   std::uint32_t ring_mib = 0;
   OnFull on_full = OnFull::Suspend;
+  Fence fence = Fence::Go;
   std::uint32_t checkpoint_ms = 0;
   std::uint32_t ack_timeout_ms = 0;
 };

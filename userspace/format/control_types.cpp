@@ -19,6 +19,10 @@ template <> const Tokens& tokens<OnFull>() {
   static const Tokens all{"suspend", "throttle"};
   return all;
 }
+template <> const Tokens& tokens<Fence>() {
+  static const Tokens all{"go", "stop"};
+  return all;
+}
 template <> const Tokens& tokens<PairState>() {
   static const Tokens all{"simplex",   "initial_copy", "duplex", "suspending",
                           "suspended", "failed",       "pending"};

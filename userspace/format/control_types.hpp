@@ -56,6 +56,12 @@ enum class OnFull {
   Throttle, // the application waits for room
 };
 
+// What a write does when no sync copy answers in time.
+enum class Fence {
+  Go,   // completes; the primary goes on alone
+  Stop, // fails
+};
+
 enum class PairAction { Delete, Suspend, Resume, Resync };
 
 // All tokens of an enum, in the order of its values: for schemas, help, completion and SQL checks.
@@ -63,6 +69,7 @@ template <typename Enum> const std::vector<const char*>& tokens();
 template <> const std::vector<const char*>& tokens<Mode>();
 template <> const std::vector<const char*>& tokens<Role>();
 template <> const std::vector<const char*>& tokens<OnFull>();
+template <> const std::vector<const char*>& tokens<Fence>();
 template <> const std::vector<const char*>& tokens<PairState>();
 template <> const std::vector<const char*>& tokens<GroupState>();
 template <> const std::vector<const char*>& tokens<LinkState>();

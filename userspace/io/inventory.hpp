@@ -38,6 +38,7 @@ struct GroupRow {
   std::uint32_t checkpoint_ms = 1000;
   std::uint32_t ack_timeout_ms = 5000;
   control::OnFull on_full = control::OnFull::Suspend;
+  control::Fence fence = control::Fence::Go;
   bool operator==(const GroupRow&) const = default;
 };
 
@@ -92,7 +93,7 @@ struct PlanRow {
 
 class Inventory {
 public:
-  static constexpr int schema_version = 2;
+  static constexpr int schema_version = 3;
   static constexpr std::int64_t events_kept = 100000;
   static constexpr std::int64_t checkpoints_kept = 1000;
 

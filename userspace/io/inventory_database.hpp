@@ -14,6 +14,7 @@ namespace rc::io {
 // inventory_schema.cpp: the statements that make version 1, and those that bring 1 to 2.
 extern const char* const inventory_schema_1;
 extern const char* const inventory_schema_2;
+extern const char* const inventory_schema_3;
 
 // The connections of one process take turns: waiting for each other is no reason to give a command up.
 struct Inventory::Database {

@@ -42,11 +42,12 @@ GroupRow group_of(SQLite::Statement& row) {
   group.checkpoint_ms = row.getColumn(8).getUInt();
   group.ack_timeout_ms = row.getColumn(9).getUInt();
   group.on_full = column_token<control::OnFull>(row, 10);
+  group.fence = column_token<control::Fence>(row, 11);
   return group;
 }
 constexpr const char* select_groups =
     "SELECT name, copyset, role, primary_node, generation, journal, journal_bytes, "
-    "ring_mib, checkpoint_ms, ack_timeout_ms, on_full FROM groups";
+    "ring_mib, checkpoint_ms, ack_timeout_ms, on_full, fence FROM groups";
 
 VolumeRow volume_of(SQLite::Statement& row) {
   VolumeRow volume;
@@ -196,16 +197,17 @@ Result<Outcome> Inventory::put(const GroupRow& given) {
     run(sql, "INSERT OR IGNORE INTO copysets(name) VALUES (?)", row.copyset);
     run(sql,
         "INSERT INTO groups(name, copyset, role, primary_node, generation, journal, journal_bytes, ring_mib, "
-        "checkpoint_ms, ack_timeout_ms, on_full) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) "
+        "checkpoint_ms, ack_timeout_ms, on_full, fence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON "
+        "CONFLICT (name) "
         "DO UPDATE "
         "SET "
         "copyset = excluded.copyset, role = excluded.role, primary_node = excluded.primary_node, "
         "generation = excluded.generation, journal = excluded.journal, journal_bytes = "
         "excluded.journal_bytes, "
         "ring_mib = excluded.ring_mib, checkpoint_ms = excluded.checkpoint_ms, ack_timeout_ms = "
-        "excluded.ack_timeout_ms, on_full = excluded.on_full",
+        "excluded.ack_timeout_ms, on_full = excluded.on_full, fence = excluded.fence",
         row.name, row.copyset, row.role, row.primary_node, row.generation, row.journal, row.journal_bytes,
-        row.ring_mib, row.checkpoint_ms, row.ack_timeout_ms, row.on_full);
+        row.ring_mib, row.checkpoint_ms, row.ack_timeout_ms, row.on_full, row.fence);
     run(sql, "DELETE FROM copysets WHERE name NOT IN (SELECT copyset FROM groups)");
     return outcome;
   });

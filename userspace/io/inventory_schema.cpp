@@ -167,4 +167,8 @@ const char* const inventory_schema_2 = R"sql(
 ALTER TABLE groups ADD COLUMN on_full TEXT NOT NULL DEFAULT 'suspend' CHECK (on_full IN ('suspend', 'throttle'));
 )sql";
 
+const char* const inventory_schema_3 = R"sql(
+ALTER TABLE groups ADD COLUMN fence TEXT NOT NULL DEFAULT 'go' CHECK (fence IN ('go', 'stop'));
+)sql";
+
 } // namespace rc::io

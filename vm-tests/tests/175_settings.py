@@ -27,6 +27,10 @@ def settings(group, node: str) -> tuple:
     return row["on_full"], row["checkpoint_ms"], row["ack_timeout_ms"]
 
 
+def fence(group, node: str) -> str:
+    return json.loads(group.rcctl(node, "list", "groups", "--json").out)["groups"][0]["fence"]
+
+
 @pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=32, log_mib=32)
 def test_settings_change_everywhere_while_the_pairs_go_on(lab):
     group = sites.set_up(lab)
@@ -56,6 +60,25 @@ def test_settings_change_everywhere_while_the_pairs_go_on(lab):
     group.wait_protected()
     events = group.rcctl("primary1", "events", "--limit", "1000").out
     assert events.count("resync of") == 2, "only the initial copies\n" + events
+
+    # With fence=stop a write fails that the sync copy doesn't get; go lets writes go on without it.
+    node = lab["primary1"]
+    write = f"dd if=/dev/zero of={sites.device('log')} bs=4k count=1 seek=9 oflag=direct status=none"
+    group.rcctl("primary1", "group", "set", sites.GROUP, "--fence", "stop")
+    for name in lab.names:
+        assert fence(group, name) == "stop", name
+    node.exec(write, timeout=60)
+    lab.cut("primary1", "sync1")
+    failed = node.exec(write, timeout=120, check=False)
+    assert failed.code != 0 and "Input/output error" in failed.err, failed
+    stopped = wait_for("the status says so", lambda: (p := group.pair("sync1"))["reason"].startswith("writes wait, and fail") and p)
+    assert "--fence go" in stopped["next_action"], stopped
+    changed = group.rcctl("primary1", "group", "set", sites.GROUP, "--fence", "go")
+    assert changed.out.startswith("changed: group bank"), changed
+    wait_for("the primary is alone", lambda: group.status("primary1")["alone"])
+    node.exec(write, timeout=60)
+    lab.heal("primary1", "sync1")
+    group.wait_protected()
 
     # The copy calls a suspend a suspend.
     group.rcctl("primary1", "pair", "suspend", sites.GROUP, "--to", "async1")

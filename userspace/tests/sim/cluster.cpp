@@ -92,6 +92,14 @@ core::SourceConfig Cluster::source_config(int number) const {
   return config;
 }
 
+// Every host has the group's settings.
+void Cluster::change_fence() {
+  settings_.fence_stop = !settings_.fence_stop;
+  for (int number = 0; number < hosts(); ++number)
+    if (auto* agent = dynamic_cast<SourceAgent*>(host(number).agent()))
+      agent->settings_changed();
+}
+
 core::TargetConfig Cluster::target_config(int number) const {
   core::TargetConfig config;
   config.group = "bank";

@@ -94,6 +94,7 @@ public:
   void takeover_refused(Host& host, const std::string& reason);
   void point_to(int host, int source); // configuration: whose copy it holds
   void demote(Host& host);             // an old primary becomes a copy, by command
+  void change_fence();                 // go becomes stop, or stop go, by command
 
   // ---- checks (checks.cpp)
   void write_completed(Host& host, const HostWrite& write, Completion why);

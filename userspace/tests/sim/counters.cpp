@@ -10,8 +10,8 @@ const std::vector<std::string>& expected_counters() {
       "agent paused", "machine paused", "slow disk", "slow journal", "slow metadata", "apply fails",
       "apply failed", "damage", "damaged frame", "takeover by command", "disaster",
       "return of an old primary", "suspend", "burst", "clock step", "flap", "agent killed again and again",
-      "aimed at store", "aimed at apply", "aimed at reckon", "aimed at copy", "aimed at attach",
-      "aimed at current", "aimed at takeover store",
+      "fence changed", "aimed at store", "aimed at apply", "aimed at reckon", "aimed at copy",
+      "aimed at attach", "aimed at current", "aimed at takeover store",
       // transitions
       "writes", "writes acknowledged", "writes alone", "kernel went alone", "stream started", "overflow",
       "release", "seal", "applied", "apply redone", "takeover", "takeover images", "stale primary found out",

@@ -27,7 +27,8 @@ const char* to_string(Fault fault) {
                                                  "burst",
                                                  "clock step",
                                                  "flap",
-                                                 "agent killed again and again"};
+                                                 "agent killed again and again",
+                                                 "fence changed"};
   return names[static_cast<int>(fault)];
 }
 
@@ -254,6 +255,9 @@ void Faults::strike(Fault fault) {
         source.kill_agent();
         cluster_.scheduler().after(100 * ms, [&source] { source.start_agent(); });
       });
+    break;
+  case Fault::Fence:
+    cluster_.change_fence();
     break;
   case Fault::Count:
     break;

@@ -31,6 +31,7 @@ enum class Fault {
   ClockStep, // of a wall clock
   Flap,      // a link is broken again and again
   KillAgain, // the primary's agent, again and again
+  Fence,     // go becomes stop, or stop go, by command
   Count
 };
 constexpr int fault_kinds = static_cast<int>(Fault::Count);

@@ -72,6 +72,7 @@ void incline(ClusterSettings& settings, Random& random) {
          {F::Takeover, 0.5},
          {F::Disaster, 0.5},
          {F::Return, 1},
+         {F::Fence, 1},
          {F::ClockStep, 1}});
     break;
   }

@@ -44,7 +44,7 @@ struct ClusterSettings {
   Time length = 60 * second;
   // Faults.
   Time fault_every = 3 * second; // mean
-  double weights[21] = {};       // by Fault
+  double weights[22] = {};       // by Fault
   int aimed = -1;                // Moment, -1: none
   double aim = 0;                // chance of a fault at that moment
   ModelMutation mutation = ModelMutation::None;

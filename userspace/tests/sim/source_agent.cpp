@@ -135,6 +135,12 @@ void SourceAgent::suspend(int peer) {
   step(SuspendRequested{static_cast<core::LinkSlot>(peer), "by command"});
 }
 void SourceAgent::resume(int peer) { step(ResumeRequested{static_cast<core::LinkSlot>(peer)}); }
+void SourceAgent::settings_changed() {
+  const core::SourceConfig config = host_.cluster().source_config(host_.number());
+  step(core::source::SettingsChanged{.checkpoint_interval_ms = config.checkpoint_interval_ms,
+                                     .throttle = config.throttle,
+                                     .fence = config.fence});
+}
 void SourceAgent::force() {
   heard_ = true;
   step(ForceConfirmed{});

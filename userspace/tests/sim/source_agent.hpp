@@ -23,6 +23,7 @@ public:
   // Commands.
   void suspend(int peer);
   void resume(int peer);
+  void settings_changed();
   void force();
 
   const core::Source& core() const { return *core_; }

@@ -36,6 +36,7 @@ struct KernelModel {
   Seq lost_at = 0;
   std::uint64_t streams = 0; // for ids
   bool sync_wait = false;
+  Seq sync_since = 0; // of the wait that goes on
   Seq acked = 0;
   std::uint64_t alone_after_ns = 0;
   bool alone = false;

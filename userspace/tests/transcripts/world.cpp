@@ -180,11 +180,13 @@ void World::source_action(const source::Action& action) {
                    kernel.complete_writes();
                  },
                  [&](const source::SetSync& a) {
+                   if (!kernel.sync_wait || kernel.alone)
+                     kernel.sync_since = kernel.ring.size();
                    kernel.sync_wait = a.wait;
                    kernel.alone = false;
                    kernel.alone_after_ns = a.alone_after_ns;
                    kernel.complete_writes();
-                   answer(source::SyncSwitched{a.wait, kernel.ring.size()});
+                   answer(source::SyncSwitched{a.wait, kernel.sync_since});
                  },
                  [&](const source::PutCheckpoint&) {
                    if (kernel.stream.value == 0 || kernel.lost_at != 0) {

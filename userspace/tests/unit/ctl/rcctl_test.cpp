@@ -201,11 +201,13 @@ TEST_F(Rcctl, in_place_is_a_word_of_its_own) {
 
 TEST_F(Rcctl, settings_that_are_not_named_stay) {
   EXPECT_EQ(rcctl({"group", "set", "bank", "--on-full", "throttle"}).code, 0);
-  EXPECT_EQ(last_call(),
-            R"(group.set {"ack_timeout_ms":0,"checkpoint_ms":0,"name":"bank","on_full":"throttle"})");
+  EXPECT_EQ(
+      last_call(),
+      R"(group.set {"ack_timeout_ms":0,"checkpoint_ms":0,"fence":null,"name":"bank","on_full":"throttle"})");
   EXPECT_EQ(rcctl({"group", "set", "bank", "--checkpoint-interval", "500ms", "--ack-timeout", "2s"}).code, 0);
-  EXPECT_EQ(last_call(),
-            R"(group.set {"ack_timeout_ms":2000,"checkpoint_ms":500,"name":"bank","on_full":null})");
+  EXPECT_EQ(
+      last_call(),
+      R"(group.set {"ack_timeout_ms":2000,"checkpoint_ms":500,"fence":null,"name":"bank","on_full":null})");
   const std::size_t calls = agent.calls().size();
   EXPECT_EQ(rcctl({"group", "set", "bank"}).code, 2);
   EXPECT_EQ(rcctl({"group", "set", "bank", "--ack-timeout", "10ms"}).code, 2);

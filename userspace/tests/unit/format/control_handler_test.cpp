@@ -128,6 +128,7 @@ TEST_F(Dispatched, only_a_peer_prepares_a_copy) {
                                                      0,
                                                      64,
                                                      OnFull::Throttle,
+                                                     Fence::Stop,
                                                      1000,
                                                      5000,
                                                      3,
@@ -219,10 +220,10 @@ TEST(ControlCheck, limits) {
     EXPECT_FALSE(check(GroupCreateRequest{"g", "/j", 0, mib})) << mib;
   EXPECT_FALSE(check(GroupCreateRequest{"g-h", "/j"}));
   EXPECT_TRUE(check(GroupSetRequest{"g", OnFull::Throttle}));
-  EXPECT_TRUE(check(GroupSetRequest{"g", {}, 100, 300000}));
+  EXPECT_TRUE(check(GroupSetRequest{"g", {}, {}, 100, 300000}));
   EXPECT_FALSE(check(GroupSetRequest{"g"})) << "no setting";
-  EXPECT_FALSE(check(GroupSetRequest{"g", {}, 99}));
-  EXPECT_FALSE(check(GroupSetRequest{"g", {}, 0, 300001}));
+  EXPECT_FALSE(check(GroupSetRequest{"g", {}, {}, 99}));
+  EXPECT_FALSE(check(GroupSetRequest{"g", {}, {}, 0, 300001}));
   GroupCreateRequest times{"g", "/j"};
   EXPECT_TRUE(check(times)) << "0 stands for the default";
   times.checkpoint_ms = 100;
@@ -241,8 +242,20 @@ TEST(ControlCheck, limits) {
   EXPECT_FALSE(check(StatusRequest{"", 0.0}));
   EXPECT_FALSE(check(EventsRequest{"", -1, 0}));
   EXPECT_FALSE(check(TakeoverRequest{"g", false, false, {"bad name"}}));
-  CopyPrepareRequest prepare{
-      "g", "pa", "", "", Mode::Sync, "/j", 0, 64, OnFull::Suspend, 0, 0, 31, {{"data", 0, 4096, "/d", "/m"}}};
+  CopyPrepareRequest prepare{"g",
+                             "pa",
+                             "",
+                             "",
+                             Mode::Sync,
+                             "/j",
+                             0,
+                             64,
+                             OnFull::Suspend,
+                             Fence::Go,
+                             0,
+                             0,
+                             31,
+                             {{"data", 0, 4096, "/d", "/m"}}};
   EXPECT_FALSE(check(prepare));
   prepare.link_slot = 30;
   EXPECT_TRUE(check(prepare));

@@ -327,8 +327,10 @@ TEST_F(Inventories, an_older_schema_is_migrated) {
   }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, "ALTER TABLE groups DROP COLUMN on_full; PRAGMA user_version = 1", nullptr,
-                         nullptr, nullptr),
+  ASSERT_EQ(sqlite3_exec(database,
+                         "ALTER TABLE groups DROP COLUMN on_full; ALTER TABLE groups DROP COLUMN fence; "
+                         "PRAGMA user_version = 1",
+                         nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
   Inventory inventory = open();
@@ -337,11 +339,14 @@ TEST_F(Inventories, an_older_schema_is_migrated) {
   ASSERT_EQ(topology->groups.size(), 1u);
   EXPECT_EQ(topology->groups[0].name, "bank");
   EXPECT_EQ(topology->groups[0].on_full, control::OnFull::Suspend);
-  EXPECT_EQ(ask("PRAGMA user_version"), "2\n");
+  EXPECT_EQ(topology->groups[0].fence, control::Fence::Go);
+  EXPECT_EQ(ask("PRAGMA user_version"), "3\n");
   GroupRow group = topology->groups[0];
   group.on_full = control::OnFull::Throttle;
+  group.fence = control::Fence::Stop;
   ASSERT_TRUE(inventory.put(group));
   EXPECT_EQ(inventory.load()->groups[0].on_full, control::OnFull::Throttle);
+  EXPECT_EQ(inventory.load()->groups[0].fence, control::Fence::Stop);
 }
 
 TEST_F(Inventories, a_newer_schema_is_refused) {
