@@ -342,6 +342,7 @@ static int dmrc_ioc_state(struct dmrc_file *f, struct dmrc_group *g, void __user
 	spin_lock_irq(&g->hold_lock);
 	s.acked = g->acked;
 	s.alone_since = g->alone_since;
+	s.alone_after_ns = g->sync_mode == DMRC_SYNC_WAIT ? g->alone_after_ns : 0;
 	spin_unlock_irq(&g->hold_lock);
 	mutex_unlock(&g->mutex);
 	return copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;

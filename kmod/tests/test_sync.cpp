@@ -79,8 +79,10 @@ KT_TEST(deadline_rules_without_an_agent) {
     agent.sync(DMRC_SYNC_WAIT, DMRC_FENCE_GO, boottime_ns() + 800000000);
     write = write_later(rig.device().path(), 0, latency);
     sleep_ms(50);
-    agent.ack(0, boottime_ns() + kSecond); // moves it
+    const uint64_t later = boottime_ns() + kSecond;
+    agent.ack(0, later); // moves it
     agent.ack(0, boottime_ns() + kSecond / 10); // doesn't move it back
+    check(agent.state().alone_after_ns == later, "the deadline that STATE tells");
   }
   sleep_ms(300);
   check(!done(write), "the death of the agent let a write complete");

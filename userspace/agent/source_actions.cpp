@@ -83,6 +83,7 @@ bool SourceRuntime::execute(source::AttachRing&) {
   attached.sync_wait = (state->state & DMRC_STATE_SYNC) != 0;
   attached.alone = (state->state & DMRC_STATE_ALONE) != 0;
   attached.alone_since = Era{state->alone_since};
+  attached.alone_after_ns = state->alone_after_ns;
   attached.data_bytes = geometry.data_bytes;
   attached.slots = geometry.slots;
   attached.copy_slots = geometry.copy_slots;

@@ -65,8 +65,9 @@ struct RingAttached {
   bool sync_wait = false;    // writes wait for acknowledgements
   bool alone = false;
   Era alone_since{};
-  std::uint64_t data_bytes = 0; // size of the data ring
-  std::uint64_t slots = 0;      // control slots, a power of two
+  std::uint64_t alone_after_ns = 0; // with sync_wait: the kernel's deadline
+  std::uint64_t data_bytes = 0;     // size of the data ring
+  std::uint64_t slots = 0;          // control slots, a power of two
   std::uint32_t copy_slots = 0;
   std::uint32_t copy_slot_bytes = 0;
   std::uint32_t region_sectors = 0;
@@ -250,7 +251,8 @@ struct FreeRing {
 };
 
 // DMRC_IOC_ACK: up to `acked` is on stable storage at the current (or waited-for) site. alone_after_ns
-// (CLOCK_BOOTTIME) 0: unchanged. Comes before the answer to the challenge that it stands for.
+// (CLOCK_BOOTTIME) 0: unchanged. Comes before the answer to the challenge that it stands for, which is not
+// sent when the kernel is alone by then.
 struct AckRing {
   Seq acked = 0;
   std::uint64_t alone_after_ns = 0;

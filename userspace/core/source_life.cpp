@@ -179,6 +179,10 @@ void Source::Parts::on_attached(const RingAttached& event) {
   } else if (event.sync_wait) {
     sync.phase = Sync::Phase::Resuming;
     sync.older_than = event.reserved;
+    sync.deadline_ns = event.alone_after_ns;
+    // How long the oldest of them has waited isn't known: as long as may be without an answer to a challenge.
+    if (event.reserved > event.acked)
+      sync.samples.push_back({event.reserved, 0});
     if (event.lost_at != 0)
       end_current("the stream ended by overflow");
   }

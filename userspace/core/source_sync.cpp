@@ -91,10 +91,13 @@ void Source::Parts::begin_waiting(Link& link) {
   sync.checkpoint = {};
   sync.current_sent = false;
   sync.ending = false;
-  sync.samples.clear();
   sync.acked = std::max(sync.acked, link.durable);
-  const std::uint64_t lease = lease_for(link.config.ack_timeout_ms);
-  sync.deadline_ns = std::max(sync.deadline_ns, now.boot_ns + lease + margin_for(lease));
+  // Writes that wait since before a restart, or since the copy closed, don't get longer by it.
+  if (now.boot_ns >= sync.deadline_ns) {
+    const std::uint64_t lease = lease_for(link.config.ack_timeout_ms);
+    sync.deadline_ns = now.boot_ns + lease + margin_for(lease);
+    sync.samples.clear();
+  }
   out.push_back(SetSync{true, config.fence, sync.deadline_ns});
   out.push_back(AckRing{sync.acked, 0});
 }
@@ -112,8 +115,10 @@ void Source::Parts::set_fence(Fence fence) {
   Link* link = sync_link();
   if (sync.phase != Phase::Resuming || !link)
     return;
-  const std::uint64_t lease = lease_for(link->config.ack_timeout_ms);
-  sync.deadline_ns = std::max(sync.deadline_ns, now.boot_ns + lease + margin_for(lease));
+  if (now.boot_ns >= sync.deadline_ns) {
+    const std::uint64_t lease = lease_for(link->config.ack_timeout_ms);
+    sync.deadline_ns = now.boot_ns + lease + margin_for(lease);
+  }
   sync.fence_told = fence;
   sync.telling_fence = true;
   out.push_back(SetSync{true, fence, sync.deadline_ns});
@@ -166,6 +171,13 @@ void Source::Parts::pass_acks(Link& link) {
     return;
   if (sync.current_sent && now.boot_ns - sync.current_sent_ns < retry_current_ns)
     return;
+  // Stored before the copy can become current, and not with its answer: a start of this machine in between
+  // has to wait for its lease.
+  if (state.alone) {
+    state.alone = false;
+    state.alone_since = {};
+    store();
+  }
   sync.current_sent = true;
   sync.current_sent_ns = now.boot_ns;
   send(link, format::CurrentMessage{ring.stream(), sync.checkpoint});
@@ -177,11 +189,6 @@ void Source::Parts::on_current_stored(Link& link) {
     return; // what is leaving was told to close, and its answer comes
   sync.phase = Phase::Current;
   note(5, link.config.peer + " is current: a takeover there loses nothing");
-  if (state.alone) {
-    state.alone = false;
-    state.alone_since = {};
-    store();
-  }
   link.pair.move(PairState::Duplex, "every write waits for this copy, which is current", "none");
 }
 
@@ -295,6 +302,7 @@ void Source::Parts::go_alone(const std::string& reason, bool switch_off, bool te
     return;
   }
   sync.phase = Phase::Alone;
+  sync.deadline_ns = 0;
   sync.withholding = false;
   sync.samples.clear();
   sync.earliest_ns = now.boot_ns + second;

@@ -111,6 +111,7 @@ public:
   bool sync_wait() const { return sync_; }
   bool alone() const { return alone_; }
   Era alone_since() const { return alone_since_; }
+  std::uint64_t alone_after_ns() const { return sync_ ? alone_after_ns_ : 0; }
   std::size_t waiting() const { return waiting_.size(); }
   Time oldest_waiting() const; // when the first of them was on disk, 0: none waits
   const TargetSettings& settings() const { return settings_; }

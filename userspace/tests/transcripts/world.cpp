@@ -160,6 +160,7 @@ void World::source_action(const source::Action& action) {
                    attached.sync_wait = kernel.sync_wait;
                    attached.alone = kernel.alone;
                    attached.alone_since = kernel.alone_since;
+                   attached.alone_after_ns = kernel.sync_wait ? kernel.alone_after_ns : 0;
                    attached.data_bytes = kernel.slots * region_sectors * DMRC_SECTOR_BYTES;
                    attached.slots = kernel.slots;
                    attached.copy_slots = 4;

@@ -317,7 +317,7 @@ struct dmrc_state {
 	__u64 throttled; /* out: writes so far that have waited for room */
 	__u64 hold_us; /* out: how long the last hold that ended was */
 	__u64 armed; /* out: n of the checkpoint that is armed or has no verdict yet, else 0 */
-	__u64 zero;
+	__u64 alone_after_ns; /* out: while writes wait for DMRC_IOC_ACK: their deadline, CLOCK_BOOTTIME; else 0 */
 };
 
 #define DMRC_IOC_MAGIC 0xDB

@@ -134,5 +134,31 @@ TEST(SourceFence, GoBeforeTheFirstGreeting) {
   EXPECT_EQ(pair.sync(), SyncPhase::Alone);
 }
 
+// The machine starts anew between the word that makes the copy current and its answer: the copy's lease
+// stands.
+TEST(SourceFence, NotAloneIsStoredBeforeTheCopyCanBecomeCurrent) {
+  SyncPair pair;
+  pair.step(RingProgress{pair.read, true, Era::of(1, 3)}, 20'000);
+  ASSERT_TRUE(pair.source->state().alone);
+  pair.say(pair.marks(pair.read), 20'010);
+  Actions waiting = pair.step(Tick{}, 22'000);
+  for (std::uint64_t ms = 22'100; of<SetSync>(waiting).empty() && ms < 30'000; ms += 100)
+    waiting = pair.step(Tick{}, ms);
+  ASSERT_EQ(of<SetSync>(waiting).size(), 1U);
+  pair.step(SyncSwitched{true, pair.read}, 30'000);
+  EXPECT_TRUE(pair.source->state().alone);
+  pair.complete(Era::of(1, 4), 30'010);
+  std::size_t stored = 0, sent = 0;
+  for (std::size_t i = 0; i < pair.said_last.size(); ++i) {
+    if (const auto* it = std::get_if<StoreState>(&pair.said_last[i]); it && !it->state.alone)
+      stored = i + 1;
+    if (const auto* it = std::get_if<SendMessage>(&pair.said_last[i]))
+      if (std::holds_alternative<format::CurrentMessage>(it->message))
+        sent = i + 1;
+  }
+  ASSERT_NE(stored, 0U);
+  EXPECT_LT(stored, sent);
+}
+
 } // namespace
 } // namespace rc::core
