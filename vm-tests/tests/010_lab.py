@@ -111,15 +111,20 @@ def test_the_serial_console_has_a_shell_of_root(lab):
             answer += console.recv(4096)
 
 
-def test_a_command_costs_less_than_a_tenth_of_a_second(lab):
+def test_a_command_costs_little_more_than_starting_a_program(lab):
     node = lab["primary1"]
     costs = []
     for _ in range(15):
         began = time.monotonic()
         node.exec(["true"])
         costs.append(time.monotonic() - began)
-    print(f"exec: fastest {min(costs) * 1000:.0f} ms, median {sorted(costs)[7] * 1000:.0f} ms")
-    assert min(costs) < 0.1     # the fastest: a busy host must not make this fail, a poll in the channel must
+    # What starting a program costs in the guest, on this machine and now. A poll in the channel would cost its
+    # interval on top, however fast the machine is.
+    began = time.monotonic()
+    node.exec("for i in $(seq 30); do /bin/true; done")
+    start = (time.monotonic() - began) / 30
+    print(f"exec: fastest {min(costs) * 1000:.0f} ms, median {sorted(costs)[7] * 1000:.0f} ms; start {start * 1000:.0f} ms")
+    assert min(costs) < 0.1 + 15 * start
 
 
 # Cables
