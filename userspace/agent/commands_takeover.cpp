@@ -266,7 +266,7 @@ void Commands::finish_takeover(const std::shared_ptr<Takeover>& work, const std:
 void Commands::end_takeover(const std::shared_ptr<Takeover>& work, const std::optional<Error>& error) {
   if (work->stored_plan != 0)
     if (const auto stored = context_.inventory.store_plan(
-            {.id = work->stored_plan, .request = work->request, .plan = work->shown});
+            {.id = work->stored_plan, .ended = true, .request = work->request, .plan = work->shown});
         !stored)
       log::error("cannot store the plan of the takeover: " + stored.error().text());
   context_.events.add(error ? Severity::Error : Severity::Notice, EventKind::Response,
