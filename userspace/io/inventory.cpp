@@ -41,7 +41,9 @@ template <typename Database> Status migrate(Database& database, const std::strin
       in_transaction<std::monostate>(database, "make the schema in " + path, [&]() -> Result<std::monostate> {
         if (version < 1) // the empty file
           sql.exec(inventory_schema_1);
-        sql.exec(inventory_schema_2);
+        if (version < 2)
+          sql.exec(inventory_schema_2);
+        sql.exec(inventory_schema_3);
         sql.exec("PRAGMA user_version = " + std::to_string(Inventory::schema_version));
         return std::monostate{};
       });

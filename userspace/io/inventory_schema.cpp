@@ -167,4 +167,14 @@ const char* const inventory_schema_2 = R"sql(
 ALTER TABLE groups ADD COLUMN on_full TEXT NOT NULL DEFAULT 'suspend' CHECK (on_full IN ('suspend', 'throttle'));
 )sql";
 
+const char* const inventory_schema_3 = R"sql(
+CREATE TABLE copyset_seats (
+  copyset    TEXT NOT NULL REFERENCES copysets(name) ON DELETE CASCADE,
+  group_name TEXT NOT NULL,
+  site       TEXT NOT NULL,
+  node       TEXT NOT NULL REFERENCES nodes(name),
+  PRIMARY KEY (copyset, group_name, site)
+) STRICT;
+)sql";
+
 } // namespace rc::io
