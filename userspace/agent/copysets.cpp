@@ -184,7 +184,8 @@ void Copysets::fill_status(const std::string& group, control::GroupStatus& statu
   told.voids = seen.voids;
 }
 
-std::vector<control::CopysetInfo> Copysets::list() const {
+std::vector<control::CopysetInfo> Copysets::list() {
+  holders_changed(); // a group may have been deleted
   std::vector<control::CopysetInfo> all;
   for (const auto& [name, holders] : holders_) {
     control::CopysetInfo info;

@@ -43,7 +43,7 @@ public:
   void link_down(const std::string& peer);
   void tick();
   void fill_status(const std::string& group, control::GroupStatus& status) const;
-  std::vector<control::CopysetInfo> list() const;
+  std::vector<control::CopysetInfo> list(); // as the inventory has them now
 
 private:
   struct Held {
