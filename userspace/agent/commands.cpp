@@ -3,15 +3,24 @@
 #include "agent/commands.hpp"
 
 #include "agent/version.hpp"
+#include "agent/wait_until.hpp"
 #include "io/dm.hpp"
 
 namespace rc::agent {
 
 using namespace rc::control;
 
-Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board,
-                   PrimaryNews& news)
-    : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board), news_(news) {
+Commands::Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, Copysets& copysets,
+                   StatusBoard& board, PrimaryNews& news)
+    : context_(context), peers_(peers), calls_(calls), groups_(groups), board_(board), news_(news),
+      copysets_(copysets),
+      copyset_creation_(context, peers, calls, groups, copysets, [this] { board_.changed(); }),
+      site_takeover_(
+          context, peers, calls, groups, copysets,
+          [this](const TakeoverRequest& request, const SiteTakeover::Answered& answered) {
+            plan_group(request, answered);
+          },
+          [this] { board_.changed(); }) {
   serve_knowledge();
   serve_forget();
   serve_settings();
@@ -42,14 +51,7 @@ VolumeSet Commands::volume_set(const io::GroupRow& group) {
 
 void Commands::wait_until(std::function<bool()> ready, std::chrono::milliseconds most,
                           std::function<void(bool)> then) {
-  static constexpr std::chrono::milliseconds step(50);
-  if (ready() || most.count() <= 0) {
-    then(ready());
-    return;
-  }
-  auto timer = std::make_shared<boost::asio::steady_timer>(context_.loop, step);
-  timer->async_wait([this, timer, ready = std::move(ready), most, then = std::move(then)](
-                        boost::system::error_code) { wait_until(ready, most - step, then); });
+  agent::wait_until(context_, std::move(ready), most, std::move(then));
 }
 
 void Commands::when_released(std::weak_ptr<io::Journal> journal, std::function<void()> then) {
@@ -136,6 +138,7 @@ void Commands::list(const ListRequest&, Reply<ListReply> reply) {
           pair.state = known.state;
     answer.pairs.push_back(std::move(pair));
   }
+  answer.copysets = copysets_.list();
   reply(answer);
 }
 

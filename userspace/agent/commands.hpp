@@ -4,8 +4,10 @@
 // that can do it), is idempotent, and says what it did. Main thread; what blocks runs on the worker.
 #pragma once
 
+#include "agent/copyset_creation.hpp"
 #include "agent/groups.hpp"
 #include "agent/primary_news.hpp"
+#include "agent/site_takeover.hpp"
 #include "agent/status_board.hpp"
 #include "format/control_handler.hpp"
 
@@ -17,8 +19,8 @@ inline std::string pair_object(const std::string& group, const std::string& node
 
 class Commands : public control::ControlHandler {
 public:
-  Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, StatusBoard& board,
-           PrimaryNews& news);
+  Commands(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, Copysets& copysets,
+           StatusBoard& board, PrimaryNews& news);
 
   void version(const control::VersionRequest& request, control::Reply<control::VersionReply> reply) override;
   void node_add(const control::NodeAddRequest& request, control::Reply<control::ChangeReply> reply) override;
@@ -38,6 +40,8 @@ public:
                    control::Reply<control::ChangeReply> reply) override;
   void pair_action(const control::PairActionRequest& request,
                    control::Reply<control::ChangeReply> reply) override;
+  void copyset_create(const control::CopysetCreateRequest& request,
+                      control::Reply<control::ChangeReply> reply) override;
   void list(const control::ListRequest& request, control::Reply<control::ListReply> reply) override;
   void status(const control::StatusRequest& request, control::Reply<control::StatusReply> reply) override;
   void events(const control::EventsRequest& request, control::Reply<control::EventsReply> reply) override;
@@ -87,6 +91,9 @@ private:
   void when_released(std::weak_ptr<io::Journal> journal, std::function<void()> then);
   std::string in_use_by_pairs(const std::string& group);
   void volume_removed(const io::VolumeRow& row, control::Reply<control::ChangeReply> reply);
+  // A group as if it were on its own.
+  void take_over_group(const control::TakeoverRequest& request, control::Reply<control::TakeoverReply> reply);
+  void plan_group(const control::TakeoverRequest& request, const SiteTakeover::Answered& answered);
   void serve_knowledge();
   void gather_knowledge(std::shared_ptr<Takeover> work);
   void plan(std::shared_ptr<Takeover> work);
@@ -101,6 +108,9 @@ private:
   Groups& groups_;
   StatusBoard& board_;
   PrimaryNews& news_;
+  Copysets& copysets_;
+  CopysetCreation copyset_creation_;
+  SiteTakeover site_takeover_;
 };
 
 } // namespace rc::agent

@@ -62,6 +62,10 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
                 "repeat the command in a moment"});
     return;
   }
+  if (Status good = copyset_creation_.check_copy(request.group, request.to, request.mode); !good) {
+    reply(good.error());
+    return;
+  }
   const auto set = volume_set(*group);
   const auto volumes = match_volumes(set, request);
   if (!volumes) {
@@ -115,10 +119,20 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
           return;
         }
         auto at_target = from_json<ChangeReply>(*answer);
-        if (!at_target)
+        if (!at_target) {
           reply(at_target.error().because("answer of node " + request.to));
-        else
-          store_pair(request, pair, std::move(*at_target), reply);
+          return;
+        }
+        const auto join = [this, request, pair, reply, at_target = *at_target](const Status& joined) {
+          if (joined)
+            store_pair(request, pair, at_target, reply);
+          else
+            reply(joined.error());
+        };
+        if (request.dry_run)
+          join({});
+        else // before its first record
+          copyset_creation_.join_copy(request.group, request.to, join);
       },
       std::chrono::seconds(120));
 }

@@ -82,6 +82,13 @@ TakeoverReply show(const core::Plan& plan, const core::PlanInput& input, const T
 } // namespace
 
 void Commands::takeover(const TakeoverRequest& request, Reply<TakeoverReply> reply) {
+  if (site_takeover_.concerns(request.group))
+    site_takeover_.run(request, reply);
+  else
+    take_over_group(request, reply);
+}
+
+void Commands::take_over_group(const TakeoverRequest& request, Reply<TakeoverReply> reply) {
   const auto row = group_row(request.group);
   if (!row) {
     reply(row.error());
@@ -266,7 +273,7 @@ void Commands::finish_takeover(const std::shared_ptr<Takeover>& work, const std:
 void Commands::end_takeover(const std::shared_ptr<Takeover>& work, const std::optional<Error>& error) {
   if (work->stored_plan != 0)
     if (const auto stored = context_.inventory.store_plan(
-            {.id = work->stored_plan, .request = work->request, .plan = work->shown});
+            {.id = work->stored_plan, .ended = true, .request = work->request, .plan = work->shown});
         !stored)
       log::error("cannot store the plan of the takeover: " + stored.error().text());
   context_.events.add(error ? Severity::Error : Severity::Notice, EventKind::Response,
@@ -292,6 +299,10 @@ void Commands::resume_plans() {
     const auto row = group_row(stored.request.group);
     if (!row)
       continue;
+    if (const auto& journal = groups_.journal(row->name); journal && journal->state().table) {
+      site_takeover_.resume(stored);
+      continue;
+    }
     auto work = std::make_shared<Takeover>();
     work->request = stored.request;
     work->row = *row;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/context.hpp"
+#include "agent/copyset_port.hpp"
 #include "agent/peers.hpp"
 #include "agent/sessions.hpp"
 #include "agent/volumes.hpp"
@@ -20,6 +21,7 @@ struct RuntimeServices {
   Context& context;
   Peers& peers;
   Sessions& sessions;
+  CopysetPort& copysets;
   // The runtime of this group must be replaced (a takeover completed): with its journal, in the new role.
   std::function<void(const std::string& group)> become_primary;
   // Something that `rcctl watch` should show at once.
@@ -37,6 +39,8 @@ public:
   virtual void records(const std::string& peer, format::RecordsMessage message) = 0;
   virtual void damaged(const std::string& peer, const std::string& reason) = 0;
   virtual void tick() = 0;
+  // What the group's seat in a copyset wants done here (core/copyset_events.hpp says what is for whom).
+  virtual void of_copyset(const core::copyset::Action& action) = 0;
 
   // Role, state, lag, spaces, pairs; the caller adds names, volumes and what the inventory knows.
   virtual void fill_status(control::GroupStatus& status) = 0;

@@ -11,14 +11,16 @@
 
 namespace rc::agent {
 
-Groups::Groups(Context& context, Peers& peers, Sessions& sessions,
+Groups::Groups(Context& context, Peers& peers, Sessions& sessions, CopysetPort& copysets,
                std::function<void(const std::string&)> changed)
-    : context_(context), peers_(peers), sessions_(sessions), changed_(std::move(changed)) {}
+    : context_(context), peers_(peers), sessions_(sessions), copysets_(copysets),
+      changed_(std::move(changed)) {}
 
 RuntimeServices Groups::services() {
   return {.context = context_,
           .peers = peers_,
           .sessions = sessions_,
+          .copysets = copysets_,
           .become_primary = [this](const std::string& group) { become_primary(group); },
           .changed = changed_};
 }
@@ -157,6 +159,16 @@ void Groups::opened(const std::string& name, Result<std::shared_ptr<io::Journal>
                          "journal recovered: " + std::to_string(recovery.checked_records) +
                              " records checked, " + std::to_string(recovery.dropped_records) +
                              " torn ones (never reported durable) dropped");
+  // Of a takeover of a site the last step may be missing: its entry is stored, the word to write is not
+  // there.
+  const auto& state = group->journal->state();
+  if (state.table && state.role == format::Role::Primary && rows->group.role == control::Role::Secondary) {
+    if (const auto corrected = note_takeover(name))
+      make_runtime(name, *corrected);
+    else
+      failed(name, corrected.error());
+    return;
+  }
   make_runtime(name, *rows);
 }
 
@@ -232,6 +244,7 @@ Result<bool> Groups::take_settings(const control::GroupSetRequest& settings) {
     return put.error();
   if (group && group->target)
     group->target->settings_changed(row);
+  copysets_.settings_changed(settings.name);
   changed_(settings.name);
   return true;
 }
@@ -244,6 +257,7 @@ std::weak_ptr<io::Journal> Groups::stop_group(const std::string& name) {
     runtime->stop();
   std::weak_ptr<io::Journal> journal = group->journal;
   by_channel_.erase(format::channel_of(name));
+  copysets_.group_begins(name, std::nullopt);
   groups_.erase(name);
   return journal;
 }
@@ -272,24 +286,31 @@ void Groups::become_primary(const std::string& name) {
     return;
   group->target->stop();
   group->target.reset();
-  const auto& state = group->journal->state();
+  const auto rows = note_takeover(name);
+  if (!rows) {
+    failed(name, rows.error());
+    return;
+  }
+  make_runtime(name, *rows, true);
+  changed_(name);
+}
+
+Result<Groups::Rows> Groups::note_takeover(const std::string& name) {
+  const auto& state = journal(name)->state();
   const std::uint64_t generation =
       state.position.lineage.empty() ? 0 : state.position.lineage.back().generation;
   if (const Status stored =
           context_.inventory.set_role(name, control::Role::Primary, context_.config.node, generation);
       !stored)
     log::error("inventory: " + stored.error().text());
-  const auto rows = rows_of(name);
-  if (!rows) {
-    failed(name, rows.error());
-    return;
-  }
+  auto rows = rows_of(name);
+  if (!rows)
+    return rows;
   for (const auto& ended : rows->pairs_to_here) // the old primary feeds this node no more
     if (const auto removed = context_.inventory.remove_pair(ended.group, ended.source, ended.target);
         !removed)
       log::error("inventory: " + removed.error().text());
-  make_runtime(name, *rows, true);
-  changed_(name);
+  return rows;
 }
 
 void Groups::fill_status(const std::string& name, control::GroupStatus& status) {
@@ -359,6 +380,12 @@ void Groups::frame(const std::string& peer, io::ReceivedFrame frame) {
     runtime->message(peer, std::move(*message));
   else
     runtime->damaged(peer, message.error().text());
+}
+
+void Groups::of_copyset(const std::string& name, const core::copyset::Action& action) {
+  Group* group = find(name);
+  if (GroupRuntime* runtime = group ? group->runtime() : nullptr)
+    runtime->of_copyset(action);
 }
 
 void Groups::tick() {

@@ -13,7 +13,8 @@ namespace rc::agent {
 
 class Groups {
 public:
-  Groups(Context& context, Peers& peers, Sessions& sessions, std::function<void(const std::string&)> changed);
+  Groups(Context& context, Peers& peers, Sessions& sessions, CopysetPort& copysets,
+         std::function<void(const std::string&)> changed);
 
   // Begins every group of the inventory. `settled` is called once, when each has begun or failed.
   void start(std::function<void()> settled);
@@ -43,6 +44,7 @@ public:
   bool accept_session(const std::string& group, const std::string& role);
   std::string role_text(const std::string& group);
   void frame(const std::string& peer, io::ReceivedFrame frame);
+  void of_copyset(const std::string& group, const core::copyset::Action& action);
   void tick();
 
 private:
@@ -67,6 +69,8 @@ private:
   void opened(const std::string& name, Result<std::shared_ptr<io::Journal>> journal);
   void make_runtime(const std::string& name, const Rows& rows, bool took_over = false);
   void become_primary(const std::string& name);
+  // In the journal this node is the primary: the inventory says so, too.
+  Result<Rows> note_takeover(const std::string& name);
   void failed(const std::string& name, const Error& error);
   void one_settled();
   RuntimeServices services();
@@ -75,6 +79,7 @@ private:
   Context& context_;
   Peers& peers_;
   Sessions& sessions_;
+  CopysetPort& copysets_;
   std::function<void(const std::string&)> changed_;
   std::map<std::string, Group> groups_;
   std::map<std::uint32_t, std::string> by_channel_;

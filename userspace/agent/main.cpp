@@ -34,6 +34,7 @@ public:
                               [this](const auto& peer, const auto& reason) {
                                 calls_.link_down(peer, reason);
                                 news_.link_down(peer);
+                                copysets_.link_down(peer);
                                 sessions_.link_down(peer, reason);
                               },
                           .frame = [this](const auto& peer,
@@ -46,11 +47,13 @@ public:
                    .accept = [this](const auto& group,
                                     const auto& role) { return groups_.accept_session(group, role); },
                    .role = [this](const auto& group) { return groups_.role_text(group); }}),
-        groups_(context_, peers_, sessions_, [this](const std::string&) { board_.changed(); }),
-        board_(context_, peers_, groups_),
+        copysets_(context_, peers_,
+                  [this](const auto& group, const auto& action) { groups_.of_copyset(group, action); }),
+        groups_(context_, peers_, sessions_, copysets_, [this](const std::string&) { board_.changed(); }),
+        board_(context_, peers_, groups_, copysets_),
         news_(context_, peers_, calls_, groups_, [this] { board_.changed(); }),
         witnesses_(context_, peers_, calls_, groups_),
-        commands_(context_, peers_, calls_, groups_, board_, news_), tick_(loop), refresh_(loop),
+        commands_(context_, peers_, calls_, groups_, copysets_, board_, news_), tick_(loop), refresh_(loop),
         signals_(loop, SIGTERM, SIGINT) {}
 
   Status start() {
@@ -118,12 +121,15 @@ private:
   void route(const std::string& peer, io::ReceivedFrame frame) {
     if (frame.type == format::FrameType::Node)
       calls_.frame(peer, frame.body);
+    else if (frame.type == format::FrameType::Copyset)
+      copysets_.frame(peer, frame.body);
     else
       groups_.frame(peer, std::move(frame));
   }
 
   void tick() {
     groups_.tick();
+    copysets_.tick();
     tick_.expires_after(tick_interval);
     tick_.async_wait([this](boost::system::error_code failed) {
       if (!failed)
@@ -154,6 +160,7 @@ private:
   Peers peers_;
   NodeCalls calls_;
   Sessions sessions_;
+  Copysets copysets_;
   Groups groups_;
   StatusBoard board_;
   PrimaryNews news_;

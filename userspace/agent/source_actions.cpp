@@ -152,7 +152,7 @@ bool SourceRuntime::execute(source::PutCheckpoint&) {
   if (!ring_) {
     put.error = "the ring is not attached";
   } else {
-    const auto done = ring_->checkpoint(0, 0);
+    const auto done = ring_->checkpoint(0, 0, Epoch{});
     if (done) {
       put.checkpoint = done->checkpoint;
       put.marker_seq = done->marker_seq;

@@ -53,6 +53,7 @@ void SourceRuntime::begin(bool volumes_live, bool took_over) {
   config.checkpoint_interval_ms = row_.checkpoint_ms;
   config.throttle = row_.on_full == control::OnFull::Throttle;
   config.fence = fence_of(row_);
+  config.copyset = journal_->state().table.has_value();
   for (const auto& [slot, link] : links_)
     config.links.push_back(link_config(link.pair));
 
@@ -71,6 +72,7 @@ void SourceRuntime::begin(bool volumes_live, bool took_over) {
   spill.used_slots = use.slots_used;
 
   core_ = std::make_unique<core::Source>(std::move(config), journal_->state(), spill);
+  services_.copysets.group_begins(row_.name, journal_->state().table);
   step(core::source::Started{.volumes_live = volumes_live, .took_over = took_over});
   for (const auto& [slot, link] : links_) {
     services_.sessions.want(row_.name, link.peer);
@@ -370,6 +372,8 @@ void SourceRuntime::fill_status(control::GroupStatus& status) {
   }
   const auto core_status = core_->status(now());
   report_source(core_status, status);
+  if (hold_us_)
+    status.copyset.emplace().hold_seconds = static_cast<double>(*hold_us_) / 1e6;
   for (const auto& core_link : core_status.links) {
     const auto found = links_.find(core_link.link);
     if (found == links_.end())

@@ -48,6 +48,7 @@ public:
   void records(const std::string& peer, format::RecordsMessage message) override;
   void damaged(const std::string& peer, const std::string& reason) override;
   void tick() override;
+  void of_copyset(const core::copyset::Action& action) override;
   void fill_status(control::GroupStatus& status) override;
   std::shared_ptr<io::Journal> stop() override;
 
@@ -84,13 +85,14 @@ private:
   bool execute(core::source::CopyRegion& action);
   bool execute(core::source::PutEndOfCopying& action);
   bool execute(core::source::StaleGeneration& action);
-  bool execute(core::source::TellCopyset&) {
-    return true;
-  } // the agent's groups are on their own: none is told
+  bool execute(core::source::TellCopyset& action);
   bool execute(core::source::Note& action);
   void send_from_spill(const core::source::SendRecords& action);
   // Steps from inside an action go through the loop: the core is never entered twice.
   void step_later(core::source::Event event);
+
+  void mark(const core::copyset::PutCheckpoint& action);
+  void lift(const core::copyset::LiftHold& action);
 
   Status set_throttle(control::OnFull on_full);
   void watch_ring();
@@ -109,7 +111,8 @@ private:
   std::shared_ptr<io::Ring> ring_;
   std::unique_ptr<io::FdWatch> ring_watch_;
   RecordCache cache_;
-  Seq next_read_ = 0; // 0: no stream
+  Seq next_read_ = 0;                    // 0: no stream
+  std::optional<std::uint64_t> hold_us_; // how long the last hold of a common checkpoint was
   std::uint32_t channel_;
   std::string failure_; // of the runtime itself; shown instead of the core's reason
   std::string failure_next_;

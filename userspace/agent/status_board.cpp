@@ -14,8 +14,8 @@ std::string key_of(const control::PairStatus& pair) { return pair.group + "@" + 
 
 } // namespace
 
-StatusBoard::StatusBoard(Context& context, Peers& peers, Groups& groups)
-    : context_(context), peers_(peers), groups_(groups) {}
+StatusBoard::StatusBoard(Context& context, Peers& peers, Groups& groups, const Copysets& copysets)
+    : context_(context), peers_(peers), groups_(groups), copysets_(copysets) {}
 
 control::StatusReply StatusBoard::report(const std::string& only) {
   control::StatusReply reply;
@@ -37,6 +37,7 @@ control::StatusReply StatusBoard::report(const std::string& only) {
     group.primary_node = row.primary_node;
     group.generation = row.generation;
     groups_.fill_status(row.name, group);
+    copysets_.fill_status(row.name, group);
     for (const auto& volume : topology->volumes)
       if (volume.group == row.name && volume.node == context_.config.node) {
         control::VolumeStatus status;

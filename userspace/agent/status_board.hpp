@@ -3,6 +3,7 @@
 // Rates and time left come from subtracting readings about ten seconds apart. Main thread.
 #pragma once
 
+#include "agent/copysets.hpp"
 #include "agent/groups.hpp"
 
 #include <deque>
@@ -12,7 +13,7 @@ namespace rc::agent {
 
 class StatusBoard {
 public:
-  StatusBoard(Context& context, Peers& peers, Groups& groups);
+  StatusBoard(Context& context, Peers& peers, Groups& groups, const Copysets& copysets);
 
   control::StatusReply report(const std::string& group); // empty: all
   // Stores the report in the inventory and takes a reading for the rates. Once a second, and when a state
@@ -36,6 +37,7 @@ private:
   Context& context_;
   Peers& peers_;
   Groups& groups_;
+  const Copysets& copysets_;
   std::map<std::string, std::deque<Reading>> readings_; // by pair
   std::map<int, std::function<void()>> followers_;
   int next_id_ = 1;

@@ -82,11 +82,13 @@ void TargetRuntime::begin(Prepared prepared) {
   config.volume_sectors = sectors_by_number(volumes_);
   config.lease_ns = lease_ns();
   config.node = services_.context.config.node;
+  config.copyset = journal_->state().table.has_value();
   core::RecoveredJournal recovered;
   recovered.index = std::move(prepared.index);
   recovered.space = space();
   core_ = std::make_unique<core::Target>(std::move(config), journal_->state(), std::move(recovered));
   failure_.clear();
+  services_.copysets.group_begins(row_.name, journal_->state().table);
   step(core::target::Started{});
   services_.sessions.want(row_.name, pair_.source);
   if (services_.sessions.up(row_.name, pair_.source))

@@ -39,6 +39,7 @@ public:
   void records(const std::string& peer, format::RecordsMessage message) override;
   void damaged(const std::string& peer, const std::string& reason) override;
   void tick() override;
+  void of_copyset(const core::copyset::Action& action) override;
   void fill_status(control::GroupStatus& status) override;
   std::shared_ptr<io::Journal> stop() override;
 
@@ -67,9 +68,7 @@ private:
   bool execute(core::target::CloseLink& action);
   bool execute(core::target::BecomePrimary& action);
   bool execute(core::target::TakeoverRefused& action);
-  bool execute(core::target::TellCopyset&) {
-    return true;
-  } // the agent's groups are on their own: none is told
+  bool execute(core::target::TellCopyset& action);
   bool execute(core::target::Note& action);
 
   RuntimeServices services_;

@@ -93,6 +93,7 @@ void Source::Parts::dispatch(const Event& event) {
               }
           },
           [&](const TableChanged& e) {
+            config.copyset = true; // a group that ran on its own has joined
             state.table = e.table;
             state.epoch = e.table.epoch;
             store();

@@ -205,7 +205,7 @@ struct VolumesChanged { // by number, 0: none; a volume that the peers' images d
 };
 
 // Of a group that belongs to a copyset of several: the copyset's actions (copyset_events.hpp).
-struct TableChanged { // StoreTable
+struct TableChanged { // StoreTable; the first one makes the group one of a copyset
   format::CopysetTable table;
 };
 struct PromoteOrdered { // OrderPromote: all seats of the site have stored the lineage entry

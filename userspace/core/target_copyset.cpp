@@ -109,6 +109,7 @@ void Target::Parts::on_promote(const PromoteOrdered& event) {
 }
 
 void Target::Parts::on_table(const TableChanged& event) {
+  config.copyset = true; // a copy that released by itself has joined
   state.table = event.table;
   state.epoch = event.table.epoch;
   store();

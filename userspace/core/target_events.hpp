@@ -104,7 +104,7 @@ struct LineageOrdered {
 struct PromoteOrdered {
   std::uint64_t id = 0;
 };
-struct TableChanged {
+struct TableChanged { // the first one makes the group one of a copyset
   format::CopysetTable table;
 };
 

@@ -117,8 +117,11 @@ Words completions(const Words& words, const std::function<control::ListReply()>&
     const std::string path = verb->path;
     const std::size_t path_words = 1 + static_cast<std::size_t>(std::count(path.begin(), path.end(), ' '));
     const std::size_t place = plain.size() - path_words;
-    if (place < verb->arguments.size())
-      all = values(verb->arguments[place].kind, verb->arguments[place].words, names);
+    const auto& arguments = verb->arguments;
+    if (place < arguments.size())
+      all = values(arguments[place].kind, arguments[place].words, names);
+    else if (!arguments.empty() && arguments.back().many)
+      all = values(arguments.back().kind, arguments.back().words, names);
   }
   if (all == Words{path_wanted})
     return all;

@@ -23,8 +23,11 @@ constexpr const char* common =
 
 std::string synopsis(const Verb& verb) {
   std::string text = "rcctl " + std::string(verb.path);
-  for (const Argument& argument : verb.arguments)
+  for (const Argument& argument : verb.arguments) {
     text += argument.required ? " " + std::string(argument.name) : " [" + std::string(argument.name) + "]";
+    if (argument.many)
+      text += "...";
+  }
   for (const Option& option : verb.options) {
     const std::string one = option_text(option);
     text += option.required ? " " + one : " [" + one + "]";

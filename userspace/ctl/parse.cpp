@@ -106,7 +106,7 @@ Result<Invocation> parse(const Verb& verb, const std::vector<std::string>& rest)
   }
   for (const Argument& argument : verb.arguments) {
     options.add_options()(argument.name, po::value<Strings>());
-    positional.add(argument.name, 1);
+    positional.add(argument.name, argument.many ? -1 : 1);
   }
   const std::string see = "rcctl help " + std::string(verb.path);
   Invocation invocation;
@@ -166,7 +166,8 @@ std::vector<std::string> Invocation::all(const std::string& name) const {
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = [] {
     std::vector<Verb> list;
-    for (auto part : {status_verbs(), takeover_verbs(), topology_verbs(), local_verbs(), hidden_verbs()})
+    for (auto part :
+         {status_verbs(), takeover_verbs(), topology_verbs(), copyset_verbs(), local_verbs(), hidden_verbs()})
       list.insert(list.end(), part.begin(), part.end());
     return list;
   }();

@@ -125,6 +125,8 @@ std::string group_text(const control::StatusReply& report, const control::GroupS
                                   group.journal ? space_text("journal", *group.journal) : ""});
   if (!facts.empty())
     text += "  " + facts + "\n";
+  if (group.copyset)
+    text += "  copyset " + group.copyset->name + ": " + copyset_facts(*group.copyset) + "\n";
   for (const control::VolumeStatus& volume : group.volumes) {
     text += "  " + volume.name + "  " + bytes_text(volume.bytes) + "  " + volume.path;
     text += volume.update_in_progress ? "  update in progress\n" : "\n";
@@ -167,6 +169,44 @@ std::string status_text(const control::StatusReply& report, int columns, bool wi
     }
   }
   return text;
+}
+
+std::string copyset_facts(const control::CopysetStatus& copyset) {
+  std::string text = "epoch " + std::to_string(copyset.epoch);
+  text += copyset.step.empty() ? ", led by " + copyset.master : ", leads its site: " + copyset.step;
+  if (!copyset.waits.empty())
+    text += ", waits for " + copyset.waits;
+  if (copyset.checkpoint)
+    text += ", last common checkpoint " + std::to_string(copyset.checkpoint->generation) + "." +
+            std::to_string(copyset.checkpoint->n) + " (" + std::to_string(copyset.checkpoints) + " made, " +
+            std::to_string(copyset.voids) + " not held)";
+  if (copyset.hold_seconds) {
+    char hold[48];
+    std::snprintf(hold, sizeof hold, ", writes held for %.1f ms", *copyset.hold_seconds * 1000);
+    text += hold;
+  }
+  return text;
+}
+
+std::string copyset_list_text(const std::vector<control::CopysetInfo>& copysets) {
+  std::vector<std::vector<std::string>> rows{{"COPYSET", "EPOCH", "SEATS"}};
+  for (const control::CopysetInfo& one : copysets) {
+    std::string seats;
+    for (const control::SeatInfo& seat : one.seats)
+      seats += (seats.empty() ? "" : " ") + seat.group + "@" + seat.site;
+    rows.push_back({one.name, one.epoch == 0 ? "-" : std::to_string(one.epoch), seats});
+  }
+  return copysets.empty() ? "no copyset (next: rcctl copyset create NAME GROUP...)\n" : table(rows);
+}
+
+std::string copyset_text(const control::CopysetInfo& copyset) {
+  std::vector<std::vector<std::string>> rows{{"SEAT", "NODE", ""}};
+  for (const control::SeatInfo& seat : copyset.seats)
+    rows.push_back({seat.group + "@" + seat.site, seat.node,
+                    std::string(seat.master ? "leads its site" : "") +
+                        (seat.master && seat.registrar ? ", " : "") + (seat.registrar ? "registrar" : "")});
+  return "copyset " + copyset.name + ", epoch " +
+         (copyset.epoch == 0 ? "unknown" : std::to_string(copyset.epoch)) + "\n" + table(rows);
 }
 
 std::string takeover_text(const control::TakeoverReply& plan) {

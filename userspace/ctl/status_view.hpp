@@ -12,6 +12,9 @@ namespace rc::ctl {
 std::string status_text(const control::StatusReply& report, int columns, bool with_bar);
 
 std::string takeover_text(const control::TakeoverReply& plan); // forecast, sites, steps
+std::string copyset_list_text(const std::vector<control::CopysetInfo>& copysets);
+std::string copyset_text(const control::CopysetInfo& copyset);
+std::string copyset_facts(const control::CopysetStatus& copyset); // what a seat does, in one line
 std::string event_line(const control::EventInfo& event);
 
 } // namespace rc::ctl

@@ -20,6 +20,7 @@ struct Argument {
   Kind kind = Kind::None;
   bool required = true;
   std::vector<const char*> words = {}; // Kind::Word: what is possible
+  bool many = false;                   // the last one only: takes all that follows
 };
 
 struct Option {
@@ -64,6 +65,7 @@ const std::vector<Verb>& verbs();
 // Parts of the table.
 std::vector<Verb> local_verbs();    // ca, version
 std::vector<Verb> topology_verbs(); // node, group, volume, pair, list, show
+std::vector<Verb> copyset_verbs();  // copyset
 std::vector<Verb> status_verbs();   // status, watch, events, wait
 std::vector<Verb> takeover_verbs(); // takeover, confirm
 std::vector<Verb> hidden_verbs();   // __complete, __schema

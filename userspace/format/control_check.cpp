@@ -133,6 +133,24 @@ Status check(const PairActionRequest& request) {
                      request.to.empty() ? Status{} : check_name("node", request.to));
 }
 
+Status check(const CopysetCreateRequest& request) {
+  if (Status status = check_group_name(request.name); !status)
+    return status;
+  std::set<std::string> groups;
+  for (const std::string& group : request.groups) {
+    if (Status status = check_group_name(group); !status)
+      return status;
+    if (!groups.insert(group).second)
+      return usage("group \"" + group + "\" is given twice", "name each group once");
+  }
+  if (groups.size() < 2)
+    return usage(
+        "a copyset needs two groups or more",
+        "a group on its own has consistent checkpoints already; name all groups: rcctl copyset create " +
+            request.name + " GROUP GROUP");
+  return {};
+}
+
 Status check(const StatusRequest& request) {
   if (!request.group.empty())
     if (Status status = check_group_name(request.group); !status)

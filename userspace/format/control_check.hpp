@@ -18,6 +18,7 @@ Status check(const VolumeCreateRequest& request);
 Status check(const VolumeDeleteRequest& request);
 Status check(const PairCreateRequest& request);
 Status check(const PairActionRequest& request);
+Status check(const CopysetCreateRequest& request);
 Status check(const ListRequest& request);
 Status check(const StatusRequest& request);
 Status check(const EventsRequest& request);

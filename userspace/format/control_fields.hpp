@@ -104,6 +104,11 @@ template <typename V, Is<EventsRequest> T> void fields(V& visit, T& v) {
   visit("limit", v.limit);
 }
 
+template <typename V, Is<CopysetCreateRequest> T> void fields(V& visit, T& v) {
+  visit.required("name", v.name);
+  visit.required("groups", v.groups);
+}
+
 template <typename V, Is<TakeoverRequest> T> void fields(V& visit, T& v) {
   visit.required("group", v.group);
   visit("dry_run", v.dry_run);
@@ -206,11 +211,26 @@ template <typename V, Is<PairInfo> T> void fields(V& visit, T& v) {
   visit("journal", v.journal);
 }
 
+template <typename V, Is<SeatInfo> T> void fields(V& visit, T& v) {
+  visit.required("group", v.group);
+  visit.required("site", v.site);
+  visit.required("node", v.node);
+  visit("master", v.master);
+  visit("registrar", v.registrar);
+}
+
+template <typename V, Is<CopysetInfo> T> void fields(V& visit, T& v) {
+  visit.required("name", v.name);
+  visit("epoch", v.epoch);
+  visit("seats", v.seats);
+}
+
 template <typename V, Is<ListReply> T> void fields(V& visit, T& v) {
   visit("nodes", v.nodes);
   visit("groups", v.groups);
   visit("volumes", v.volumes);
   visit("pairs", v.pairs);
+  visit("copysets", v.copysets);
 }
 
 template <typename V, Is<CheckpointStatus> T> void fields(V& visit, T& v) {
@@ -264,6 +284,19 @@ template <typename V, Is<VolumeStatus> T> void fields(V& visit, T& v) {
   visit("reason", v.reason);
 }
 
+template <typename V, Is<CopysetStatus> T> void fields(V& visit, T& v) {
+  visit.required("name", v.name);
+  visit("epoch", v.epoch);
+  visit("master", v.master);
+  visit("registrar", v.registrar);
+  visit("step", v.step);
+  visit("waits", v.waits);
+  visit("checkpoint", v.checkpoint);
+  visit("checkpoints", v.checkpoints);
+  visit("voids", v.voids);
+  visit("hold_seconds", v.hold_seconds);
+}
+
 template <typename V, Is<GroupStatus> T> void fields(V& visit, T& v) {
   visit.required("name", v.name);
   visit.required("role", v.role);
@@ -281,6 +314,7 @@ template <typename V, Is<GroupStatus> T> void fields(V& visit, T& v) {
   visit("written_bytes", v.written_bytes);
   visit("volumes", v.volumes);
   visit("pairs", v.pairs);
+  visit("copyset", v.copyset);
   visit("reason", v.reason);
   visit("next_action", v.next_action);
 }

@@ -89,6 +89,7 @@ constexpr Method methods[] = {
     entry<VolumeDeleteRequest, ChangeReply, &H::volume_delete>(),
     entry<PairCreateRequest, ChangeReply, &H::pair_create>(),
     entry<PairActionRequest, ChangeReply, &H::pair_action>(),
+    entry<CopysetCreateRequest, ChangeReply, &H::copyset_create>(),
     entry<ListRequest, ListReply, &H::list>(),
     entry<StatusRequest, StatusReply, &H::status>(),
     entry<EventsRequest, EventsReply, &H::events>(),

@@ -90,6 +90,7 @@ public:
   virtual void volume_delete(const VolumeDeleteRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void pair_create(const PairCreateRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void pair_action(const PairActionRequest& request, Reply<ChangeReply> reply) = 0;
+  virtual void copyset_create(const CopysetCreateRequest& request, Reply<ChangeReply> reply) = 0;
   virtual void list(const ListRequest& request, Reply<ListReply> reply) = 0;
   virtual void status(const StatusRequest& request, Reply<StatusReply> reply) = 0;
   virtual void events(const EventsRequest& request, Reply<EventsReply> reply) = 0;

@@ -115,6 +115,14 @@ struct PairActionRequest {
   bool in_place = false; // resync: what the copy's journal can't gather is applied in place; only with force
 };
 
+// Makes groups of several nodes one copyset: common checkpoints from now on (docs/copyset.md). Repeated, it
+// brings seats that lack the table into it.
+struct CopysetCreateRequest {
+  static constexpr const char* method = "copyset.create";
+  std::string name;
+  std::vector<std::string> groups;
+};
+
 // The topology that this node knows (inventory). `list` and `show` of rcctl.
 struct ListRequest {
   static constexpr const char* method = "list";
@@ -244,11 +252,25 @@ struct PairInfo {
   PairState state = PairState::Simplex;
   std::string journal; // at the target
 };
+// A group at a site; of copysets of several groups.
+struct SeatInfo {
+  std::string group;
+  std::string site;
+  std::string node;
+  bool master = false; // of its site
+  bool registrar = false;
+};
+struct CopysetInfo {
+  std::string name;
+  std::uint64_t epoch = 0; // as this node's seat has stored it; 0: it has not yet
+  std::vector<SeatInfo> seats;
+};
 struct ListReply {
   std::vector<NodeInfo> nodes;
   std::vector<GroupInfo> groups;
   std::vector<VolumeInfo> volumes;
   std::vector<PairInfo> pairs;
+  std::vector<CopysetInfo> copysets;
 };
 
 // ---- status: schema "remotecopy.status/1", only ever added to
@@ -310,6 +332,20 @@ struct VolumeStatus {
   std::string reason; // when something is wrong with it
 };
 
+// What the group's seat does for its copyset (docs/copyset.md).
+struct CopysetStatus {
+  std::string name;
+  std::uint64_t epoch = 0;
+  std::string master; // of this site: "bank@async"
+  std::string registrar;
+  std::string step;                           // at the master: what it is doing
+  std::string waits;                          // at the master: for whom
+  std::optional<CheckpointStatus> checkpoint; // primary site's master: the last that all lifted in time
+  std::uint64_t checkpoints = 0;              // of them, since the agent started
+  std::uint64_t voids = 0;                    // that were given up or lifted too late
+  std::optional<double> hold_seconds;         // primary: how long its last hold withheld completions
+};
+
 struct GroupStatus {
   std::string name;
   Role role = Role::Secondary;
@@ -327,7 +363,8 @@ struct GroupStatus {
   std::optional<SpaceStatus> journal; // this node's: secondary: received; primary: spilled
   std::uint64_t written_bytes = 0;    // by hosts since the agent started
   std::vector<VolumeStatus> volumes;
-  std::vector<PairStatus> pairs; // those this node is an end of
+  std::vector<PairStatus> pairs;        // those this node is an end of
+  std::optional<CopysetStatus> copyset; // absent: the group is on its own
   std::string reason;
   std::string next_action;
 };

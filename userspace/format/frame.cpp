@@ -14,7 +14,7 @@ Error corrupt(const std::string& why) {
 
 bool known(std::uint8_t type) {
   return type >= static_cast<std::uint8_t>(FrameType::KeepAlive) &&
-         type <= static_cast<std::uint8_t>(FrameType::Packed);
+         type <= static_cast<std::uint8_t>(FrameType::Copyset);
 }
 
 } // namespace
@@ -26,6 +26,7 @@ std::uint32_t body_bytes_max(FrameType type) {
   case FrameType::Node:
     return node_body_bytes_max;
   case FrameType::Message:
+  case FrameType::Copyset:
     return message_body_bytes_max;
   case FrameType::Records:
   case FrameType::Packed:
@@ -106,6 +107,8 @@ const char* to_string(FrameType type) {
     return "records";
   case FrameType::Packed:
     return "packed records";
+  case FrameType::Copyset:
+    return "copyset";
   }
   return "unknown";
 }

@@ -15,6 +15,7 @@ enum class FrameType : std::uint8_t {
   Message = 3,   // CBOR of one GroupMessage (messages_cbor.hpp)
   Records = 4,   // records of one stream (records_codec.hpp)
   Packed = 5,    // the body of a Records frame, compressed; only to a peer that said that it understands it
+  Copyset = 6,   // CBOR of one CopysetMessage (copyset_cbor.hpp), channel 0; only between nodes with seats
 };
 
 inline constexpr std::size_t frame_header_bytes = 32;

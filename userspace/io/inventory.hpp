@@ -67,11 +67,21 @@ struct PairRow {
   bool operator==(const PairRow&) const = default;
 };
 
+// A group of a copyset at a site, and the node that holds it there (docs/copyset.md).
+struct SeatRow {
+  std::string copyset;
+  std::string group;
+  std::string site;
+  std::string node;
+  bool operator==(const SeatRow&) const = default;
+};
+
 struct Topology {
   std::vector<NodeRow> nodes;
   std::vector<GroupRow> groups;
   std::vector<VolumeRow> volumes; // by group, node, number
   std::vector<PairRow> pairs;     // by group, source, target
+  std::vector<SeatRow> seats;     // of copysets of several groups, by copyset, group, site
 };
 
 // A complete checkpoint of a copy, for history (the newest 1,000 per group and node are kept).
@@ -126,6 +136,11 @@ public:
   // After a takeover or when a peer told: role here, who is primary, which generation.
   Status set_role(const std::string& group, control::Role role, const std::string& primary_node,
                   std::uint64_t generation);
+
+  // The seats of one copyset, all of them: those groups that this node has become part of it. All nodes that
+  // are named must be known.
+  Result<control::Outcome> put_copyset(const std::string& name, const std::string& registrar_node,
+                                       const std::vector<SeatRow>& seats);
 
   // Numbers never given to another volume of the group while the group exists.
   Result<std::uint32_t> next_volume_number(const std::string& group);

@@ -11,7 +11,7 @@
 
 namespace rc::io {
 
-// inventory_schema.cpp: the statements that make version 1, and those that bring 1 to 2.
+// inventory_schema.cpp: the statements that make version 1, those that bring 1 to 2, and 2 to 3.
 extern const char* const inventory_schema_1;
 extern const char* const inventory_schema_2;
 extern const char* const inventory_schema_3;

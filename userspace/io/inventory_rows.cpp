@@ -78,6 +78,12 @@ PairRow pair_of(SQLite::Statement& row) {
 constexpr const char* select_pairs =
     "SELECT group_name, source, target, mode, link_slot, journal, journal_bytes, suspended FROM pairs";
 
+SeatRow seat_of(SQLite::Statement& row) {
+  return {row.getColumn(0).getString(), row.getColumn(1).getString(), row.getColumn(2).getString(),
+          row.getColumn(3).getString()};
+}
+constexpr const char* select_seats = "SELECT copyset, group_name, site, node FROM copyset_seats";
+
 template <typename Row, typename... Keys>
 std::optional<Row> find(SQLite::Database& sql, Row (*read)(SQLite::Statement&), const std::string& select,
                         const Keys&... keys) {
@@ -144,6 +150,8 @@ Result<Topology> Inventory::load() {
         all<VolumeRow>(sql, volume_of, std::string(select_volumes) + " ORDER BY group_name, node, number");
     topology.pairs =
         all<PairRow>(sql, pair_of, std::string(select_pairs) + " ORDER BY group_name, source, target");
+    topology.seats =
+        all<SeatRow>(sql, seat_of, std::string(select_seats) + " ORDER BY copyset, group_name, site");
     return topology;
   });
 }
@@ -284,6 +292,8 @@ Result<Outcome> Inventory::remove_node(const std::string& name) {
   return in_transaction<Outcome>(*database_, "remove node " + name, [&]() -> Result<Outcome> {
     SQLite::Statement user(
         sql, "SELECT 'pair ' || group_name || '@' || target FROM pairs WHERE source = ?1 OR target = ?1 "
+             "UNION ALL SELECT 'seat ' || group_name || '@' || site || ' of copyset ' || copyset "
+             "FROM copyset_seats WHERE node = ?1 "
              "UNION ALL SELECT 'volume ' || group_name || '/' || name FROM volumes WHERE node = ?1 "
              "UNION ALL SELECT 'this node itself' FROM nodes WHERE name = ?1 AND is_self = 1");
     bind_all(user, name);

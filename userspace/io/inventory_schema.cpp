@@ -169,6 +169,13 @@ ALTER TABLE groups ADD COLUMN on_full TEXT NOT NULL DEFAULT 'suspend' CHECK (on_
 
 const char* const inventory_schema_3 = R"sql(
 ALTER TABLE groups ADD COLUMN fence TEXT NOT NULL DEFAULT 'go' CHECK (fence IN ('go', 'stop'));
+CREATE TABLE copyset_seats (
+  copyset    TEXT NOT NULL REFERENCES copysets(name) ON DELETE CASCADE,
+  group_name TEXT NOT NULL,
+  site       TEXT NOT NULL,
+  node       TEXT NOT NULL REFERENCES nodes(name),
+  PRIMARY KEY (copyset, group_name, site)
+) STRICT;
 )sql";
 
 } // namespace rc::io

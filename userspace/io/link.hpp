@@ -60,7 +60,8 @@ public:
 
   // Nothing is read before start().
   virtual void start(LinkCallbacks callbacks) = 0;
-  // Too large a body is a programmer's error. After down: dropped.
+  // Too large a body is a programmer's error. After down: dropped. In order, but Copyset frames go before
+  // what is queued: writes of hosts wait for them.
   virtual void send(format::FrameType type, std::uint32_t channel, Bytes body) = 0;
   virtual void send_records(std::uint32_t channel, format::OutgoingRecords records) = 0;
   // Off until then. The peer must have said that it understands packed records.

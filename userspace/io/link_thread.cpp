@@ -47,8 +47,9 @@ void LinkThread::queue(Outgoing frame) {
   bool was_empty = false;
   {
     const std::lock_guard lock(mutex_);
-    was_empty = queue_.empty();
-    queue_.push_back(std::move(frame));
+    was_empty = queue_.empty() && urgent_.empty();
+    auto& line = frame.type == format::FrameType::Copyset ? urgent_ : queue_;
+    line.push_back(std::move(frame));
   }
   if (was_empty)
     waker_.wake();
@@ -183,12 +184,13 @@ Status LinkThread::fill() {
         return Error{ErrorCode::Again, "stopped", ""};
       closing = closing_;
       if (out_at_ == out_.size())
-        while (!queue_.empty() && taken < batch_bytes) {
-          taken += queue_.front().size();
-          batch.push_back(std::move(queue_.front()));
-          queue_.pop_front();
-        }
-      empty = queue_.empty();
+        for (auto* line : {&urgent_, &queue_})
+          while (!line->empty() && taken < batch_bytes) {
+            taken += line->front().size();
+            batch.push_back(std::move(line->front()));
+            line->pop_front();
+          }
+      empty = queue_.empty() && urgent_.empty();
       more_queued_ = !empty;
     }
     if (!batch.empty() || (out_at_ == out_.size() && !out_.empty())) {

@@ -60,6 +60,7 @@ private:
   std::thread thread_;
 
   mutable std::mutex mutex_;
+  std::deque<Outgoing> urgent_; // Copyset frames: before those of queue_
   std::deque<Outgoing> queue_;
   std::optional<std::string> closing_; // reason
   bool stopping_ = false;

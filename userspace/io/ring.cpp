@@ -122,9 +122,10 @@ public:
     return control(DMRC_IOC_THROTTLE, &throttle, "what a full ring does");
   }
 
-  Result<CheckpointPut> checkpoint(std::uint64_t n, std::uint64_t max_hold_us) override {
+  Result<CheckpointPut> checkpoint(std::uint64_t n, std::uint64_t max_hold_us, Epoch epoch) override {
     dmrc_checkpoint put{};
     put.n = n;
+    put.epoch = epoch.value;
     put.max_hold_us = max_hold_us;
     if (Status done = control(DMRC_IOC_CHECKPOINT, &put, "checkpoint"); !done)
       return done.error();

@@ -73,7 +73,8 @@ public:
   virtual Result<Seq> set_sync(bool wait, bool fence_stop, std::uint64_t alone_after_ns) = 0;
   // How long a write may wait for room in a full ring before the stream ends; 0: not at all.
   virtual Status throttle(std::uint32_t max_wait_ms) = 0;
-  virtual Result<CheckpointPut> checkpoint(std::uint64_t n, std::uint64_t max_hold_us) = 0;
+  // `epoch`: of the copyset's table, goes into the marker; 0 for a group on its own.
+  virtual Result<CheckpointPut> checkpoint(std::uint64_t n, std::uint64_t max_hold_us, Epoch epoch) = 0;
   virtual Status lift(std::uint64_t n) = 0;
   // Again: no copy slot is free; one is when its copy record was freed.
   virtual Status copy(VolumeNumber volume, std::uint64_t sector, std::uint32_t sectors,

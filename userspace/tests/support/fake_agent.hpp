@@ -148,6 +148,10 @@ public:
                     control::Reply<control::ChangeReply> reply) override {
     change(r, reply);
   }
+  void copyset_create(const control::CopysetCreateRequest& r,
+                      control::Reply<control::ChangeReply> reply) override {
+    change(r, reply);
+  }
   void list(const control::ListRequest& request, control::Reply<control::ListReply> reply) override {
     note(request);
     reply(topology);

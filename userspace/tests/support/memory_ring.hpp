@@ -48,7 +48,7 @@ public:
   Status ack(Seq, std::uint64_t) override { return {}; }
   Result<Seq> set_sync(bool, bool, std::uint64_t) override { return Seq{0}; }
   Status throttle(std::uint32_t) override { return {}; }
-  Result<CheckpointPut> checkpoint(std::uint64_t, std::uint64_t) override { return CheckpointPut{}; }
+  Result<CheckpointPut> checkpoint(std::uint64_t, std::uint64_t, Epoch) override { return CheckpointPut{}; }
   Status lift(std::uint64_t) override { return {}; }
   Status copy(VolumeNumber, std::uint64_t, std::uint32_t, std::uint32_t) override { return {}; }
   Result<Seq> put(format::RecordType, std::uint32_t) override { return Seq{0}; }

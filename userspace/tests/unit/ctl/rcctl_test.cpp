@@ -470,6 +470,42 @@ TEST_F(Rcctl, list_and_show_find_what_is_asked_for) {
   EXPECT_EQ(nothing.code, 4);
 }
 
+TEST_F(Rcctl, copyset_create_takes_all_groups_that_are_named) {
+  EXPECT_EQ(rcctl({"copyset", "create", "money", "bank", "audit", "shop"}).code, 0);
+  EXPECT_EQ(Json::parse(last_call().substr(15)),
+            (Json{{"name", "money"}, {"groups", {"bank", "audit", "shop"}}}));
+  EXPECT_EQ(rcctl({"copyset", "create", "money", "bank"}).code, 2);
+}
+
+TEST_F(Rcctl, copysets_are_listed_and_shown_with_who_leads) {
+  EXPECT_NE(rcctl({"copyset", "list"}).out.find("no copyset"), std::string::npos);
+  agent.topology.copysets = {
+      {"money", 3, {{"bank", "home", "pa", true, false}, {"audit", "away", "a2", false, true}}}};
+  const auto list = rcctl({"copyset", "list"});
+  EXPECT_NE(list.out.find("money    3      bank@home audit@away"), std::string::npos) << list.out;
+  auto whole = report(control::PairState::Duplex);
+  control::CopysetStatus seat;
+  seat.name = "money";
+  seat.epoch = 3;
+  seat.step = "marks checkpoint 1.9";
+  seat.waits = "audit@home";
+  seat.checkpoint = control::CheckpointStatus{1, 8, "", {}};
+  seat.checkpoints = 7;
+  seat.voids = 1;
+  seat.hold_seconds = 0.0031;
+  whole.groups[0].copyset = seat;
+  agent.reports = {whole};
+  const auto show = rcctl({"copyset", "show", "money"});
+  EXPECT_EQ(show.code, 0) << show.err;
+  for (const char* part :
+       {"bank@home", "leads its site", "audit@away", "registrar",
+        "group bank here: epoch 3, leads its site: marks checkpoint 1.9, waits for audit@home, "
+        "last common checkpoint 1.8 (7 made, 1 not held), writes held for 3.1 ms"})
+    EXPECT_NE(show.out.find(part), std::string::npos) << part << "\n" << show.out;
+  EXPECT_NE(rcctl({"status"}).out.find("copyset money: epoch 3"), std::string::npos);
+  EXPECT_EQ(rcctl({"copyset", "show", "other"}).code, 4);
+}
+
 TEST_F(Rcctl, version_tells_all_three) {
   EXPECT_NE(rcctl({"version"}).out.find("dm-remotecopy 1.0.0, ABI 1"), std::string::npos);
   EXPECT_EQ(Json::parse(rcctl({"version", "--json"}).out)["agent"]["node"], "pa");

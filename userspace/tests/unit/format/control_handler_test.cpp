@@ -62,6 +62,9 @@ public:
   void volume_create(const VolumeCreateRequest&, Reply<ChangeReply> reply) override { reply(ChangeReply{}); }
   void pair_create(const PairCreateRequest&, Reply<ChangeReply> reply) override { reply(ChangeReply{}); }
   void pair_action(const PairActionRequest&, Reply<ChangeReply> reply) override { reply(ChangeReply{}); }
+  void copyset_create(const CopysetCreateRequest&, Reply<ChangeReply> reply) override {
+    reply(ChangeReply{});
+  }
   void list(const ListRequest&, Reply<ListReply> reply) override { reply(ListReply{}); }
   void status(const StatusRequest&, Reply<StatusReply> reply) override { kept = reply; }
   void events(const EventsRequest&, Reply<EventsReply> reply) override { reply(EventsReply{}); }
@@ -238,6 +241,10 @@ TEST(ControlCheck, limits) {
   EXPECT_TRUE(check(VolumeDeleteRequest{"g", "v"}));
   EXPECT_FALSE(check(VolumeDeleteRequest{"g", ""}));
   EXPECT_FALSE(check(GroupDeleteRequest{"g-h"}));
+  EXPECT_TRUE(check(CopysetCreateRequest{"money", {"bank", "audit"}}));
+  EXPECT_FALSE(check(CopysetCreateRequest{"money", {"bank"}}));
+  EXPECT_FALSE(check(CopysetCreateRequest{"money", {"bank", "bank"}}));
+  EXPECT_FALSE(check(CopysetCreateRequest{"mo-ney", {"bank", "audit"}}));
   EXPECT_FALSE(check(NodeRemoveRequest{""}));
   EXPECT_FALSE(check(StatusRequest{"", 0.0}));
   EXPECT_FALSE(check(EventsRequest{"", -1, 0}));

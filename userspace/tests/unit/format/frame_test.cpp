@@ -53,7 +53,8 @@ TEST(Frame, LimitsHoldAlsoForAFrameWithARightCrc) {
   EXPECT_TRUE(refused([](std::byte* at) { store(at + 12, message_body_bytes_max + 1); }));
   EXPECT_FALSE(refused([](std::byte* at) { store(at + 12, message_body_bytes_max); }));
   EXPECT_TRUE(refused([](std::byte* at) { store(at + 4, std::uint8_t{0}); }));
-  EXPECT_TRUE(refused([](std::byte* at) { store(at + 4, std::uint8_t{6}); }));
+  EXPECT_TRUE(refused([](std::byte* at) { store(at + 4, std::uint8_t{7}); }));
+  EXPECT_TRUE(refused([](std::byte* at) { store(at + 4, std::uint8_t{6}); })); // of a copyset, with channel
   EXPECT_TRUE(refused([](std::byte* at) { store(at + 6, std::uint8_t{1}); }));
   EXPECT_TRUE(refused([](std::byte* at) { store(at + 24, std::uint8_t{1}); }));
   EXPECT_TRUE(refused([](std::byte* at) { store(at + 8, std::uint32_t{0}); }));      // of no group

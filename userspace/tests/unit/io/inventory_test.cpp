@@ -300,6 +300,25 @@ TEST_F(Inventories, role_changes_are_stored) {
   EXPECT_EQ(inventory.set_role("shop", control::Role::Primary, "sy", 2).error().code, ErrorCode::NotFound);
 }
 
+TEST_F(Inventories, seats_of_a_copyset_make_its_groups_part_of_it) {
+  Inventory inventory = open();
+  fill(inventory);
+  const std::vector<SeatRow> seats = {{"money", "audit", "near", "sy"}, {"money", "bank", "near", "pa"}};
+  EXPECT_EQ(*inventory.put_copyset("money", "sy", seats), Outcome::Created);
+  EXPECT_EQ(*inventory.put_copyset("money", "sy", seats), Outcome::Unchanged);
+  const auto topology = inventory.load();
+  ASSERT_TRUE(topology);
+  EXPECT_EQ(topology->seats, seats);
+  EXPECT_EQ(topology->groups[0].copyset, "money");
+  EXPECT_EQ(ask("SELECT name, registrar FROM copysets"), "money|sy\n");
+  EXPECT_EQ(inventory.remove_node("sy").error().code, ErrorCode::Refused);
+  EXPECT_EQ(inventory.put_copyset("other", "sy", {{"other", "bank", "far", "nobody"}}).error().code,
+            ErrorCode::NotFound);
+  EXPECT_EQ(inventory.load()->groups[0].copyset, "money");
+  ASSERT_TRUE(inventory.remove_group("bank"));
+  EXPECT_TRUE(inventory.load()->seats.empty());
+}
+
 TEST_F(Inventories, a_damaged_file_is_found_when_it_is_opened) {
   {
     Inventory inventory = open();
@@ -329,7 +348,7 @@ TEST_F(Inventories, an_older_schema_is_migrated) {
   ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(database,
                          "ALTER TABLE groups DROP COLUMN on_full; ALTER TABLE groups DROP COLUMN fence; "
-                         "PRAGMA user_version = 1",
+                         "DROP TABLE copyset_seats; PRAGMA user_version = 1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(database);
@@ -341,6 +360,7 @@ TEST_F(Inventories, an_older_schema_is_migrated) {
   EXPECT_EQ(topology->groups[0].on_full, control::OnFull::Suspend);
   EXPECT_EQ(topology->groups[0].fence, control::Fence::Go);
   EXPECT_EQ(ask("PRAGMA user_version"), "3\n");
+  EXPECT_TRUE(topology->seats.empty());
   GroupRow group = topology->groups[0];
   group.on_full = control::OnFull::Throttle;
   group.fence = control::Fence::Stop;

@@ -113,6 +113,32 @@ TEST_F(LinkTest, frames_arrive_in_order_whatever_their_size) {
   EXPECT_EQ(accepted_->counters().received_frames, connected_->counters().sent_frames);
 }
 
+TEST_F(LinkTest, what_writes_of_hosts_wait_for_goes_before_what_is_queued) {
+  options_.unhandled_bytes_max = 1 << 20;
+  pair_up();
+  std::vector<format::FrameType> types;
+  std::vector<std::size_t> urgent;
+  accepted_->start({.frames =
+                        [&](std::vector<ReceivedFrame> frames) {
+                          for (const auto& frame : frames) {
+                            types.push_back(frame.type);
+                            if (frame.type == format::FrameType::Copyset)
+                              urgent.push_back(frame.body.size());
+                          }
+                        },
+                    .drained = {},
+                    .down = [](Error error) { FAIL() << error.text(); }});
+  connected_->start({.frames = {}, .drained = {}, .down = [](Error error) { FAIL() << error.text(); }});
+  constexpr std::size_t bulk = 32;
+  for (std::size_t i = 0; i < bulk; i++)
+    connected_->send(format::FrameType::Message, 1, Bytes(1 << 20));
+  connected_->send(format::FrameType::Copyset, 0, Bytes(7));
+  connected_->send(format::FrameType::Copyset, 0, Bytes(8));
+  ASSERT_TRUE(run_until([&] { return types.size() == bulk + 2; }));
+  EXPECT_EQ(urgent, (std::vector<std::size_t>{7, 8})); // in order among themselves
+  EXPECT_NE(types.back(), format::FrameType::Copyset);
+}
+
 TEST_F(LinkTest, records_arrive_whole_with_their_data) {
   pair_up();
   format::RecordsMessage message;
