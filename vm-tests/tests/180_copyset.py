@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two primary hosts and the host of each one's copy, one copyset: common checkpoints by hold reach both copies; the
 power of both primaries is cut under load; the other site takes over as one, and what its two hosts show is causal over
-the writes of both."""
+the writes of both; agents are killed before and after it. Afterwards the first site follows the other."""
 
 import json
 
@@ -70,3 +70,64 @@ def test_a_site_takes_over_from_two_hosts_that_lose_power(lab, tmp_path):
     verdict = writers.verify("async", tmp_path, MIN_WRITES // 2)
     print(f"acknowledged {acknowledged}, {verdict['contained']} contained, {verdict['lost']} lost, {verdict['rpo_s']} s")
     assert verdict["causal"] is True and verdict["torn"] == 0 and verdict["devices_unread"] == 0, verdict
+
+
+def main_pid(node) -> str:
+    return node.sh("systemctl show -p MainPID --value rcagent")
+
+
+def kill(copyset, name: str) -> None:
+    node = copyset.lab[name]
+    pid = main_pid(node)
+    assert pid != "0"
+    node.exec(f"kill -9 {pid}")
+    copyset.wait(f"rcagent on {name} is back", lambda: main_pid(node) not in ("0", pid), 60)
+    copyset.wait(f"rcagent on {name} answers", lambda: copyset.rcctl(name, "status", check=False).code == 0, 60)
+
+
+def wait_for_a_newer_image(copyset, site: str = "async", timeout: float = 120) -> tuple:
+    """At all copies of the site, one that is newer than any of them has now."""
+    newest = max((image for image in copyset.images(site) if image), default=(0, 0))
+
+    def newer():
+        images = copyset.images(site)
+        return None not in images and min(images) > newest
+    copyset.wait(f"an image newer than {newest} at site {site}", newer, timeout)
+    return newest
+
+
+@TWO_AND_TWO
+def test_agents_die_and_the_old_site_becomes_the_copy(lab, tmp_path):
+    copyset = made(lab)
+    writers = copyset.writers(RATE)
+    copyset.wait("a first image at both copies", lambda: None not in copyset.images(), 180)
+    # Leader and member, of primaries and copies: common checkpoints go on after each.
+    for name in ("primary1", "async2", "async1", "primary2"):
+        kill(copyset, name)
+        wait_for_a_newer_image(copyset)
+    copyset.lab["async1"].exec("systemctl restart rcagent", timeout=90)
+    wait_for_a_newer_image(copyset)
+    writers.wait_each(MIN_WRITES)
+    for name in copyset.holders["primary"]:
+        lab[name].power_cut()
+
+    copyset.rcctl("async1", "takeover", "g1", "--force", timeout=600)
+    verdict = writers.verify("async", tmp_path, MIN_WRITES // 2)
+    assert verdict["causal"] is True and verdict["torn"] == 0 and verdict["devices_unread"] == 0, verdict
+    for name in copyset.holders["async"]:
+        kill(copyset, name)
+    copyset.wait("both hosts may write again",
+                 lambda: all(group["state"] == "active" for group in copyset.statuses("async")), 120)
+
+    # The old primaries come back, and become copies of the site that took over: the same copyset the other way round.
+    for number, name in zip(copyset.numbers, copyset.holders["primary"]):
+        lab[name].start()
+        copyset.wait(f"{name} knows that it is stale", lambda n=name, i=number: copyset.status(n, i)["state"] == "lost_branch", 120)
+        copyset.give_up(name, number)
+    for number, name in zip(copyset.numbers, copyset.holders["primary"]):
+        wrong = copyset.pair(f"async{number}", number, f"primary{3 - number}", check=False)
+        assert wrong.code == 6 and "is held by node" in wrong.err, wrong
+        copyset.pair(f"async{number}", number, name, "--force")
+    copyset.wait_duplex("async")
+    copyset.wait("an image at both", lambda: None not in copyset.images("primary"), 180)
+    wait_for_a_newer_image(copyset, "primary")
