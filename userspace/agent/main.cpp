@@ -52,7 +52,7 @@ public:
         groups_(context_, peers_, sessions_, copysets_, [this](const std::string&) { board_.changed(); }),
         board_(context_, peers_, groups_, copysets_),
         news_(context_, peers_, calls_, groups_, [this] { board_.changed(); }),
-        witnesses_(context_, peers_, calls_, groups_),
+        witnesses_(context_, peers_, calls_, groups_, copysets_),
         commands_(context_, peers_, calls_, groups_, copysets_, board_, news_), tick_(loop), refresh_(loop),
         signals_(loop, SIGTERM, SIGINT) {}
 

@@ -11,6 +11,7 @@ namespace rc::agent {
 namespace {
 
 constexpr auto patience = std::chrono::seconds(5);
+constexpr const char* site_method = "copyset.witness";
 
 std::uint64_t newest_known(const control::Json& told) {
   const auto knowledge = knowledge_from_json(told);
@@ -28,10 +29,21 @@ struct Witnesses::Round {
   std::size_t open = 1;
   std::uint64_t generation = 0;     // this node's
   std::vector<std::string> silent;  // nodes that could not be asked
-  std::vector<std::string> holders; // of copies, that know nothing newer
+  std::vector<std::string> holders; // of copies, or of groups that took over with it; they know nothing newer
   std::string newer;                // a node that knows a newer generation
   std::uint64_t newer_generation = 0;
 };
+
+Witnesses::Witnesses(Context& context, Peers& peers, NodeCalls& calls, Groups& groups, Copysets& copysets)
+    : context_(context), peers_(peers), calls_(calls), groups_(groups), copysets_(copysets) {
+  calls_.serve(site_method,
+               [this](const std::string&, const control::Json& asked, const NodeCalls::Answer& answer) {
+                 const auto entry = asked.is_object() ? asked.find("entry") : asked.end();
+                 const bool known = entry != asked.end() && entry->is_number_unsigned();
+                 answer(control::Json{
+                     {"stands", known && stands(text_of(asked, "copyset"), entry->get<std::uint64_t>())}});
+               });
+}
 
 void Witnesses::tick() {
   const auto topology = context_.inventory.load();
@@ -80,7 +92,46 @@ void Witnesses::ask(const std::string& group, const io::Topology& topology) {
         },
         patience);
   }
+  ask_site(round, answered);
   answered();
+}
+
+void Witnesses::ask_site(const std::shared_ptr<Round>& round, const std::function<void()>& answered) {
+  const format::CopysetTable* table = copysets_.table_of(round->group);
+  const auto lineage = groups_.lineage(round->group);
+  if (!table || lineage.empty())
+    return;
+  for (const auto& holder : copysets_.holders_of(table->name)) {
+    if (holder.seat.site != context_.config.site || holder.node == context_.config.node ||
+        !peers_.link(holder.node))
+      continue;
+    round->open++;
+    calls_.call(
+        holder.node, site_method, {{"copyset", table->name}, {"entry", lineage.back().id}},
+        [round, answered, name = holder.node](const Result<control::Json>& told) {
+          const auto stands =
+              told && told->is_object() ? told->find("stands") : control::Json::const_iterator();
+          if (told && told->is_object() && stands != told->end() && stands->is_boolean() &&
+              stands->get<bool>())
+            round->holders.push_back(name);
+          answered();
+        },
+        patience);
+  }
+}
+
+bool Witnesses::stands(const std::string& copyset, std::uint64_t entry) const {
+  const auto holders = copysets_.holders_of(copyset);
+  return std::any_of(holders.begin(), holders.end(), [&](const core::SeatHolder& holder) {
+    const std::string& group = holder.seat.group;
+    const SourceRuntime* source = holder.node == context_.config.node ? groups_.source(group) : nullptr;
+    if (!source || holder.seat.site != context_.config.site)
+      return false;
+    const auto lineage = groups_.lineage(group);
+    control::GroupStatus status;
+    groups_.fill_status(group, status);
+    return status.state == control::GroupState::Active && !lineage.empty() && lineage.back().id == entry;
+  });
 }
 
 void Witnesses::conclude(const Round& round) {

@@ -97,7 +97,7 @@ def wait_for_a_newer_image(copyset, site: str = "async", timeout: float = 120) -
 
 
 @TWO_AND_TWO
-def test_agents_die_and_the_old_site_becomes_the_copy(lab, tmp_path):
+def test_agents_die_also_in_a_takeover_and_the_old_site_becomes_the_copy(lab, tmp_path):
     copyset = made(lab)
     writers = copyset.writers(RATE)
     copyset.wait("a first image at both copies", lambda: None not in copyset.images(), 180)
@@ -111,7 +111,14 @@ def test_agents_die_and_the_old_site_becomes_the_copy(lab, tmp_path):
     for name in copyset.holders["primary"]:
         lab[name].power_cut()
 
-    copyset.rcctl("async1", "takeover", "g1", "--force", timeout=600)
+    # The agent that leads it dies while the site takes over; nobody repeats the command.
+    command = copyset.lab["async1"].spawn("rcctl takeover g1 --force")
+    copyset.wait("the takeover has begun", lambda: "takeover of the site" in
+                 copyset.rcctl("async1", "events", "--limit", "200", check=False).out, 60)
+    kill(copyset, "async1")
+    command.wait(check=False, timeout=120)
+    copyset.wait("both hosts may write",
+                 lambda: all(group["state"] == "active" for group in copyset.statuses("async")), 180)
     verdict = writers.verify("async", tmp_path, MIN_WRITES // 2)
     assert verdict["causal"] is True and verdict["torn"] == 0 and verdict["devices_unread"] == 0, verdict
     for name in copyset.holders["async"]:
