@@ -164,6 +164,8 @@ void Copyset::Parts::say_again(const std::vector<Seat>& members) {
 
 // This seat was promoted, so all have stored the entry: whoever still waits for the word may write.
 void Copyset::Parts::promote_late_seats() {
+  if (!source.running)
+    return; // it may have been away itself, and another site have taken over meanwhile
   for (auto& [seat, one] : heard) {
     const bool waits = (one.primary && one.primary->awaiting && one.primary->entry.id == source.entry.id) ||
                        (one.copy && one.copy->awaiting && one.copy->entry.id == source.entry.id);

@@ -412,6 +412,22 @@ TEST(CopysetTakeover, ASeatThatWasPromotedTellsLateOnes) {
   EXPECT_FALSE(site.asked<OrderPromote>(b_at_s).empty());
 }
 
+// Another site may have taken over while it was away: it must know first that it still is the primary.
+TEST(CopysetTakeover, ASeatThatIsNotConfirmedPromotesNobody) {
+  Takeover site;
+  const format::LineageEntry entry{2, "S", 77, era(3)};
+  site.facts[b_at_s].takeover = entry;
+  site.lineage(b_at_s, entry);
+  site.start(a_at_s);
+  site.say(a_at_s, SourceFacts{false, {}, false, entry});
+  site.deliver();
+  site.pass(second);
+  EXPECT_TRUE(site.asked<OrderPromote>(b_at_s).empty());
+  site.say(a_at_s, SourceFacts{true, Era::of(2, 1), false, entry});
+  site.pass(second);
+  EXPECT_FALSE(site.asked<OrderPromote>(b_at_s).empty());
+}
+
 // ---- the worked example of seeds/002 (the 18 steps before its claims)
 
 // Four subsystems at each site; 3 is the master of the primary site, 4 that of the secondary. Writes (1) and
