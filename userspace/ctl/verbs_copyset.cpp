@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Verbs of copysets: groups of several nodes with common checkpoints (docs/copyset.md).
 #include "ctl/agent_call.hpp"
+#include "ctl/change.hpp"
 #include "ctl/status_view.hpp"
-#include "format/control_check.hpp"
 
 #include <algorithm>
 #include <ostream>
@@ -11,13 +11,8 @@ namespace rc::ctl {
 namespace {
 
 int create_copyset(const Invocation& invocation, Terminal& terminal) {
-  control::CopysetCreateRequest request{invocation.text("NAME"), invocation.all("GROUP")};
-  if (Status good = control::check(request); !good)
-    return report(good.error(), invocation.json, terminal);
-  const Result<control::ChangeReply> reply = ask<control::ChangeReply>(invocation, request);
-  if (!reply)
-    return report(reply.error(), invocation.json, terminal);
-  return show_change(*reply, invocation.json, terminal);
+  const control::CopysetCreateRequest request{invocation.text("NAME"), invocation.all("GROUP")};
+  return change(request, invocation, terminal);
 }
 
 int list_copysets(const Invocation& invocation, Terminal& terminal) {

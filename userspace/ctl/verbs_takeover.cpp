@@ -2,6 +2,7 @@
 // Verbs that change who may write: takeover, confirm. Before a takeover the plan and its loss are always
 // shown.
 #include "ctl/agent_call.hpp"
+#include "ctl/change.hpp"
 #include "ctl/status_view.hpp"
 #include "format/control_check.hpp"
 
@@ -109,12 +110,7 @@ int takeover(const Invocation& invocation, Terminal& terminal) {
 
 int confirm(const Invocation& invocation, Terminal& terminal) {
   const control::ConfirmRequest request{invocation.text("GROUP"), invocation.has("force")};
-  if (Status good = control::check(request); !good)
-    return report(good.error(), invocation.json, terminal);
-  const Result<control::ChangeReply> reply = ask<control::ChangeReply>(invocation, request);
-  if (!reply)
-    return report(reply.error(), invocation.json, terminal);
-  return show_change(*reply, invocation.json, terminal);
+  return change(request, invocation, terminal);
 }
 
 } // namespace

@@ -2,7 +2,7 @@
 // Verbs that make and show the topology: nodes, groups, volumes, pairs. Each request is checked here before
 // it is sent, by the same rules as in the agent, so that a typing error needs no agent.
 #include "ctl/agent_call.hpp"
-#include "format/control_check.hpp"
+#include "ctl/change.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -11,16 +11,6 @@
 
 namespace rc::ctl {
 namespace {
-
-template <typename Request>
-int change(const Request& request, const Invocation& invocation, Terminal& terminal) {
-  if (Status good = control::check(request); !good)
-    return report(good.error(), invocation.json, terminal);
-  const Result<control::ChangeReply> reply = ask<control::ChangeReply>(invocation, request);
-  if (!reply)
-    return report(reply.error(), invocation.json, terminal);
-  return show_change(*reply, invocation.json, terminal);
-}
 
 // Devices and journals on this node may be written relative to the current directory.
 std::string local_path(const std::string& path) {
