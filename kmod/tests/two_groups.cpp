@@ -8,9 +8,14 @@
 namespace kt {
 
 std::vector<dmrc_record> drain(Agent& agent) {
+  // A record behind one that a writer is still filling can't be read yet, though its call has returned.
+  const uint64_t given_out = agent.state().reserved;
   std::vector<dmrc_record> records;
-  while (const dmrc_record* r = agent.next())
-    records.push_back(*r);
+  await(10, "all records that have a number", [&] {
+    while (const dmrc_record* r = agent.next())
+      records.push_back(*r);
+    return agent.read_seq() >= given_out;
+  });
   agent.free_read();
   return records;
 }

@@ -6,7 +6,7 @@
 
 namespace kt {
 
-// All records that are there, freed.
+// All records that have a number by now, freed.
 std::vector<dmrc_record> drain(Agent& agent);
 uint64_t count(const std::vector<dmrc_record>& records, uint8_t type);
 std::string text_of(const std::vector<dmrc_record>& records);
