@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What the lanes of the kernel tests share (sourced by scripts/run-kmod-tests, run-uml-tests and run-debug-tests): the
-# root of the machine under test, QEMU and the verdict on its console.
+# What the lanes of the kernel tests share (sourced by scripts/run-kmod-tests and run-uml-tests): the root of the
+# machine under test, QEMU and the verdict on its console.
 
 lane_build() { # folder, make arguments: the module with its deliberate faults, the tests, a root without /init
 	local work=$1
