@@ -85,14 +85,6 @@ class Sites:
         out = self.rcctl(node, "takeover", GROUP, "--json", *flags, timeout=300).out
         return json.loads(out.strip().splitlines()[-1]) if out.strip().count("\n") else json.loads(out)
 
-    def wait_agent(self, node: str, timeout: float = 60) -> None:
-        """Until the agent of a node answers (again)."""
-        deadline = time.monotonic() + timeout
-        while self.rcctl(node, "status", check=False).code:
-            if time.monotonic() > deadline:
-                raise LabError(f"rcagent on {node} does not answer after {timeout:g} s")
-            time.sleep(0.2)
-
     def restart_agent(self, node: str) -> None:
         self.lab[node].exec("systemctl restart rcagent", timeout=90)
 

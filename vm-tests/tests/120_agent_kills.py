@@ -2,11 +2,9 @@
 """kill -9 of each agent, again and again under load: nothing is lost, nothing is resynchronised, every round moved
 records."""
 
-import time
-
 import pytest
 
-from lib import oracle, sites
+from lib import agent, oracle, sites
 
 ROUNDS = 20
 
@@ -16,24 +14,6 @@ def resyncs(group) -> list[str]:
     found = [line for line in events.splitlines() if ": resync of " in line]
     assert len(found) >= len(group.pairs), "the initial copies are not among the events"
     return found
-
-
-def main_pid(node) -> str:
-    return node.sh("systemctl show -p MainPID --value rcagent")
-
-
-def kill(node) -> str:
-    pid = main_pid(node)
-    assert pid != "0"
-    node.exec(f"kill -9 {pid}")
-    return pid
-
-
-def wait_back(node, killed: str) -> None:
-    deadline = time.monotonic() + 30
-    while main_pid(node) in ("0", killed):
-        assert time.monotonic() < deadline, f"rcagent on {node.name} did not come back"
-        time.sleep(0.1)
 
 
 @pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=64, log_mib=64)
@@ -46,17 +26,18 @@ def test_killed_agents_lose_nothing_and_resynchronise_nothing(lab):
     for number in range(ROUNDS):
         if number % 2 == 0:     # one after the other; else each while the others are away
             for name in lab.names:
-                wait_back(lab[name], kill(lab[name]))
+                agent.wait_back(lab[name], agent.kill(lab[name]))
         else:
-            killed = {name: kill(lab[name]) for name in lab.names}
+            killed = {name: agent.kill(lab[name]) for name in lab.names}
             for name, pid in killed.items():
-                wait_back(lab[name], pid)
+                agent.wait_back(lab[name], pid)
         group.wait_protected()
         now = writers.logged()["acknowledged"]
         assert now > before, f"round {number} moved no record"
         before = now
     assert before > ROUNDS * 50
     assert resyncs(group) == at_first, "a killed agent caused a resync"
+    assert {name: agent.restarts(lab[name]) for name in lab.names} == dict.fromkeys(lab.names, ROUNDS), "one died of itself"
     writers.stop()
     lab["primary1"].power_cut()
     assert group.takeover("sync1", "--force")["complete"]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lib import sites
+from lib import agent, sites
 
 MOUNT = "/srv/data"
 
@@ -27,9 +27,9 @@ def test_a_mounted_file_system_outlives_the_agent_and_comes_back_at_boot(lab):
     first = node.sh(f"findmnt -n -o ID {MOUNT}")
 
     node.exec(f"echo before > {MOUNT}/file && sync {MOUNT}/file")
-    pid = node.sh("systemctl show -p MainPID --value rcagent")
-    node.exec(f"kill -9 {pid}; echo killed >> {MOUNT}/file && sync {MOUNT}/file")
-    group.wait_agent("primary1")
+    killed = agent.main_pid(node)
+    node.exec(f"kill -9 {killed}; echo killed >> {MOUNT}/file && sync {MOUNT}/file")
+    agent.wait_back(node, killed)
     group.wait_protected()
     node.exec("systemctl stop rcagent", timeout=60)
     node.exec(f"echo stopped >> {MOUNT}/file && sync {MOUNT}/file")

@@ -4,13 +4,9 @@ has no effect on the agent, its pairs or its data."""
 
 import pytest
 
-from lib import bad_peer, oracle, paths, sites
+from lib import agent, bad_peer, oracle, paths, sites
 
 REFUSED = {"garbage", "replayed", "out-of-range", "records-gap"}   # the connection ends; the others are only ignored
-
-
-def agent_pid(node) -> str:
-    return node.sh("systemctl show -p MainPID --value rcagent")
 
 
 def talk(node, to: str, story: str, directory: str = "/etc/remotecopy", ca: str = "/etc/remotecopy/ca.crt") -> str:
@@ -28,7 +24,7 @@ def test_wrong_certificates_and_malformed_frames_have_no_effect(lab):
     bad = lab["async1"]
     bad.exec("systemctl stop rcagent")
     bad.put(paths.REPO / "vm-tests/lib/bad_peer.py", "/tmp/bad_peer.py")
-    pids = {name: agent_pid(lab[name]) for name in ("primary1", "sync1")}
+    pids = {name: agent.main_pid(lab[name]) for name in ("primary1", "sync1")}
 
     # A certificate of another authority.
     bad.exec("rcctl ca init --dir /var/lib/other-ca && rcctl ca issue async1 --dir /var/lib/other-ca")
@@ -43,7 +39,7 @@ def test_wrong_certificates_and_malformed_frames_have_no_effect(lab):
             answer = talk(bad, to, story)
             if story in REFUSED:
                 assert "closed" in answer or "refused" in answer, f"{to}, {story}: {answer}"
-        assert agent_pid(lab[to]) == pids[to], f"rcagent on {to} did not survive"
+        assert agent.main_pid(lab[to]) == pids[to], f"rcagent on {to} did not survive"
         log = lab[to].sh("journalctl -u rcagent --no-pager")
         assert "node async1 opens a session without a number: refused" in log
         assert "sent what is refused" in group.rcctl(to, "events", "--limit", "1000").out

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from lib import agent
 from lib import copyset as copysets
 
 TWO_AND_TWO = pytest.mark.lab(primary=2, async_=2, fresh=True, data_mib=32, log_mib=32)
@@ -72,17 +73,9 @@ def test_a_site_takes_over_from_two_hosts_that_lose_power(lab, tmp_path):
     assert verdict["causal"] is True and verdict["torn"] == 0 and verdict["devices_unread"] == 0, verdict
 
 
-def main_pid(node) -> str:
-    return node.sh("systemctl show -p MainPID --value rcagent")
-
-
 def kill(copyset, name: str) -> None:
     node = copyset.lab[name]
-    pid = main_pid(node)
-    assert pid != "0"
-    node.exec(f"kill -9 {pid}")
-    copyset.wait(f"rcagent on {name} is back", lambda: main_pid(node) not in ("0", pid), 60)
-    copyset.wait(f"rcagent on {name} answers", lambda: copyset.rcctl(name, "status", check=False).code == 0, 60)
+    agent.wait_back(node, agent.kill(node))
 
 
 def wait_for_a_newer_image(copyset, site: str = "async", timeout: float = 120) -> tuple:
