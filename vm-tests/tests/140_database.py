@@ -9,6 +9,7 @@ import pytest
 from lib import database, sites
 
 MIN_COMMITS = 50
+COMMIT_S = 400      # emulated CPUs on a host that may be busy: how fast they come is not tested here
 
 
 @pytest.mark.lab(primary=1, sync=1, async_=1, fresh=True, data_mib=192, log_mib=128, include=("postgresql",))
@@ -20,9 +21,9 @@ def test_a_database_recovers_at_both_sites(lab):
     bank.create()
     group.wait_protected()
     bank.begin_commits()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + COMMIT_S
     while bank.acknowledged() < MIN_COMMITS:
-        assert time.monotonic() < deadline, f"{bank.acknowledged()} commits in 120 s"
+        assert time.monotonic() < deadline, f"{bank.acknowledged()} commits in {COMMIT_S} s"
         time.sleep(0.5)
     lab["primary1"].power_cut()
     acknowledged = bank.acknowledged()
