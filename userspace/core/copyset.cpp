@@ -160,6 +160,8 @@ void Copyset::Parts::begin_term(std::uint64_t number) {
   term = {number, process};
   heard.clear();
   newest_ordered = {};
+  takeover_ordered.reset();
+  lease_round = {};
   if (round.step != Round::Step::Idle)
     end_round(false);
 }

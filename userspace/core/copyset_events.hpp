@@ -57,6 +57,7 @@ struct CopyFacts {
   std::uint64_t newest_generation = 0;
   bool awaiting = false;
   format::LineageEntry entry;
+  format::SyncReport sync;
   bool operator==(const CopyFacts&) const = default;
 };
 
@@ -122,6 +123,11 @@ struct OrderLineage {
 struct OrderPromote {
   format::LineageEntry entry;
 };
+// To the seat's Target: every order of a sync site's master that says something.
+struct OrderSync {
+  format::Term term;
+  format::SyncOrder order;
+};
 struct TakeoverRefused {
   std::string reason;
   std::string next_action;
@@ -131,8 +137,9 @@ struct Note {
   std::string text;
 };
 
-using Action = std::variant<Send, StoreTable, PutCheckpoint, LiftHold, OrderRelease, OrderReset, OrderDiscard,
-                            OrderClose, OrderGiveUp, OrderLineage, OrderPromote, TakeoverRefused, Note>;
+using Action =
+    std::variant<Send, StoreTable, PutCheckpoint, LiftHold, OrderRelease, OrderReset, OrderDiscard,
+                 OrderClose, OrderGiveUp, OrderLineage, OrderPromote, OrderSync, TakeoverRefused, Note>;
 using Actions = std::vector<Action>;
 
 } // namespace copyset

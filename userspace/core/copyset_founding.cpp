@@ -48,7 +48,12 @@ const GroupSurvey* primary_of(const std::vector<GroupSurvey>& surveys, const std
   return nullptr;
 }
 
-Status check_group(const GroupSurvey& one, const GroupSurvey& first) {
+const char* mode_name(bool sync) { return sync ? "sync" : "async"; }
+
+// Sync or async, and the group that said so first: the mode belongs to the site (docs/copyset.md).
+using Modes = std::map<std::string, std::pair<bool, std::string>>;
+
+Status check_group(const GroupSurvey& one, const GroupSurvey& first, Modes& modes) {
   if (!one.trouble.empty())
     return refused("group " + one.group + " on node " + one.node + " can't join now: " + one.trouble,
                    "rcctl status " + one.group + " on that node");
@@ -67,9 +72,14 @@ Status check_group(const GroupSurvey& one, const GroupSurvey& first) {
       return refused("group " + one.group + " has two copies at site " + copy.site,
                      "a site holds one copy of a group: rcctl pair delete " + one.group + " --to " +
                          copy.node + ", or correct the site with rcctl node add");
-    if (copy.sync)
-      return refused("pair " + one.group + "@" + copy.node + " is sync: a copyset of several groups is async",
-                     "make that pair async: rcctl pair delete, then rcctl pair create --mode async");
+    const auto mode = modes.emplace(copy.site, std::pair(copy.sync, one.group)).first;
+    if (mode->second.first != copy.sync)
+      return refused(
+          "at site " + copy.site + " the copy of group " + mode->second.second + " is " +
+              mode_name(mode->second.first) + " and that of group " + one.group + " is " +
+              mode_name(copy.sync),
+          "a site is sync for all groups or for none: delete one of the pairs and create it with the other "
+          "--mode");
   }
   if (one.copies.empty())
     return refused("group " + one.group + " has no pair: there is nobody to share checkpoints with",
@@ -92,6 +102,7 @@ Result<Founding> found_copyset(const std::string& name, std::vector<std::string>
   Epoch epoch{};
   std::map<std::string, std::map<std::string, std::string>> nodes; // site -> group -> node
   const GroupSurvey* first = nullptr;
+  Modes modes;
   for (const GroupSurvey& one : surveys) // of copies, too
     epoch = std::max(epoch, one.epoch);
   for (const std::string& group : groups) {
@@ -100,7 +111,7 @@ Result<Founding> found_copyset(const std::string& name, std::vector<std::string>
       return refused("no node that this one can reach is the primary of group " + group,
                      "rcctl node add makes its node known here; rcctl list nodes shows the links");
     first = first ? first : one;
-    if (Status good = check_group(*one, *first); !good)
+    if (Status good = check_group(*one, *first, modes); !good)
       return good.error();
     nodes[one->site][group] = one->node;
     for (const GroupSurvey::Copy& copy : one->copies)

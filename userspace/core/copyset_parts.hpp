@@ -60,8 +60,13 @@ struct Copyset::Parts {
   std::map<format::Seat, Heard> heard;
   Round round;
   std::uint64_t next_round_ns = 0;
-  Era newest_ordered{};                         // release: known or ordered in this term
-  std::optional<std::uint64_t> takeover_wanted; // id for its entry
+  struct LeaseRound { // of a sync site
+    std::uint64_t number = 0;
+    std::uint64_t began_ns = 0;
+  } lease_round;
+  Era newest_ordered{};                                 // release: known or ordered in this term
+  std::optional<std::uint64_t> takeover_wanted;         // id for its entry
+  std::optional<format::LineageEntry> takeover_ordered; // in this term: it stays this one, also asked again
   std::string step_in_words, waits_for;
   Era last_valid{};
   std::uint64_t checkpoints = 0, voids = 0;
@@ -117,10 +122,17 @@ struct Copyset::Parts {
   void rendezvous();
   bool all_heard(const std::vector<format::Seat>& seats);
   void order_all(const std::vector<format::Seat>& seats, format::RendezvousOrder order);
-  std::optional<Era> discard_for(const format::Seat& seat, Era release) const;
+  std::optional<Era> gives_up(const format::Seat& seat, Era release) const;
   Era newest_common(const std::vector<format::Seat>& seats, Era above) const;
   Era newest_released(const std::vector<format::Seat>& seats) const;
   bool can_reach(const format::Seat& seat, Era n) const;
+
+  // copyset_sync.cpp
+  void order_sync(const std::vector<format::Seat>& seats, Era stored, bool complete,
+                  format::SyncOrder& order);
+  void run_lease_rounds(const std::vector<format::Seat>& seats, format::SyncOrder& order);
+  Era term_of_all(const std::vector<format::Seat>& seats) const;
+  bool all_passed(const std::vector<format::Seat>& seats) const;
 
   // copyset_takeover.cpp
   bool takeover_begun(const std::vector<format::Seat>& seats) const;

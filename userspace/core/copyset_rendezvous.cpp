@@ -27,6 +27,8 @@ void Copyset::Parts::on_rendezvous_order(const RendezvousOrder& order, const Sea
       reset = order.reset;
       out.push_back(OrderReset{order.reset});
     }
+    if (order.sync != format::SyncOrder{})
+      out.push_back(OrderSync{order.term, order.sync});
     if (copy.ending && order.discard == copy.complete)
       out.push_back(OrderDiscard{copy.complete});
   }
@@ -35,7 +37,7 @@ void Copyset::Parts::on_rendezvous_order(const RendezvousOrder& order, const Sea
 
 format::RendezvousReport Copyset::Parts::rendezvous_report() const {
   return {promised,    copy.held,     copy.released,          copy.complete, copy.image, copy.ending,
-          copy.closed, copy.takeover, copy.newest_generation, copy.awaiting, copy.entry};
+          copy.closed, copy.takeover, copy.newest_generation, copy.awaiting, copy.entry, copy.sync};
 }
 
 // ---- the master
@@ -89,12 +91,13 @@ void Copyset::Parts::rendezvous() {
     order.release = newest_common(seats, stored);
     step_in_words = "waits for a checkpoint after the resync of a copy";
   }
+  order_sync(seats, stored, all_complete, order.sync);
   order_all(seats, order);
 }
 
 // What a copy holds beyond the image may be needed by the others, until the master knows of no release that
 // it could be part of.
-std::optional<Era> Copyset::Parts::discard_for(const Seat& seat, Era release) const {
+std::optional<Era> Copyset::Parts::gives_up(const Seat& seat, Era release) const {
   const Heard* one = fresh(seat);
   if (!one || !one->copy || !one->copy->ending || one->copy->released != one->copy->complete ||
       release.value != 0)
@@ -109,14 +112,20 @@ void Copyset::Parts::order_all(const std::vector<Seat>& seats, RendezvousOrder o
   const bool all_known = waits_for.empty();
   for (const Seat& seat : seats) {
     Heard& one = heard[seat];
-    order.discard = all_known && !order.takeover ? discard_for(seat, order.release) : std::nullopt;
+    if (!order.takeover) {
+      const std::optional<Era> rest = all_known ? gives_up(seat, order.release) : std::nullopt;
+      const bool to_seal = rest && one.copy->sync.since.value != 0 && !one.copy->sync.passed;
+      order.discard = to_seal ? std::nullopt : rest;
+      order.sync.seal = to_seal && order.sync.all_shut.value != 0 ? term_of_all(seats) : Era{};
+      one.granted = one.granted || order.discard || order.sync.seal.value != 0;
+    }
     const bool same = one.ordered_ns != 0 && one.ordered.term == order.term &&
                       one.ordered.release == order.release && one.ordered.reset == order.reset &&
-                      one.ordered.discard == order.discard && one.ordered.takeover == order.takeover;
+                      one.ordered.discard == order.discard && one.ordered.takeover == order.takeover &&
+                      one.ordered.sync == order.sync;
     if (same && now.boot_ns - one.ordered_ns < copyset_resend_ns)
       continue;
     one.ordered = order;
-    one.granted = one.granted || order.discard.has_value();
     one.ordered_ns = now.boot_ns;
     post(seat, order);
   }

@@ -80,6 +80,8 @@ format::LineageEntry Copyset::Parts::takeover_entry(const std::vector<Seat>& sea
     if (one.copy)
       newest = std::max(newest, one.copy->newest_generation);
   }
+  if (takeover_ordered)
+    consider(*takeover_ordered, false);
   if (entry.generation == 0)
     entry = {newest + 1, config.self.site, takeover_wanted.value_or(0), Era{}};
   return entry;
@@ -116,6 +118,7 @@ void Copyset::Parts::take_over(const std::vector<Seat>& seats) {
       order.takeover = TakeoverOrder{TakeoverOrder::Step::GiveUp, entry};
       order_all(seats, order);
     }
+    takeover_ordered.reset();
     if (std::exchange(takeover_wanted, std::nullopt))
       out.push_back(TakeoverRefused{problem, "take over at another site, or let the resync end first"});
     return;
@@ -133,6 +136,7 @@ void Copyset::Parts::take_over(const std::vector<Seat>& seats) {
     return has_entry(one) ||
            (one.copy && one.copy->takeover && one.copy->takeover->id == entry.id && one.copy->closed);
   };
+  takeover_ordered = entry;
   order.takeover = TakeoverOrder{TakeoverOrder::Step::Close, entry};
   step_in_words = "takeover: closes the streams";
   if (all(has_entry)) {
@@ -150,7 +154,11 @@ void Copyset::Parts::take_over(const std::vector<Seat>& seats) {
         mutated(Mutation::TakeoverTakesMinimum) || all([&](const Heard& one) {
           return has_entry(one) || (one.copy->complete == target && one.copy->released == target);
         });
-    if (complete) {
+    const Era term = decided || mutated(Mutation::NoSealInTakeover) ? Era{} : term_of_all(seats);
+    if (complete && term.value != 0 && !all_passed(seats)) {
+      order.sync.seal = term;
+      step_in_words = "takeover: applies what was written while the site was current";
+    } else if (complete) {
       order.takeover->step = TakeoverOrder::Step::Lineage;
       order.takeover->entry.base = target;
       step_in_words = "takeover: stores the lineage";

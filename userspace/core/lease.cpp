@@ -25,6 +25,11 @@ void Lease::answered(std::uint64_t number, Now now) {
   renewed_real_ns_ = std::max(renewed_real_ns_, sent.at.real_ns);
 }
 
+void Lease::extend(Now at, std::uint64_t lease_ns) {
+  accept_until_ns_ = std::max(accept_until_ns_, at.boot_ns + lease_ns);
+  renewed_real_ns_ = std::max(renewed_real_ns_, at.real_ns);
+}
+
 // Two fifths of the longest wait: a stall is noticed within another two fifths, then lease and margin pass.
 std::uint64_t lease_for(std::uint64_t ack_timeout_ms) {
   return std::max<std::uint64_t>(ack_timeout_ms, 1000) * ms * 2 / 5;

@@ -22,6 +22,8 @@ public:
   std::uint64_t challenge(Now now); // the number of the challenge that is being sent now
   void answered(std::uint64_t number, Now now);
   void expire() { accept_until_ns_ = 0; }
+  // Of rounds of several copies (lease_rounds.hpp): what began at `at` was answered by all.
+  void extend(Now at, std::uint64_t lease_ns);
 
   bool standing(Now now) const { return now.boot_ns < accept_until_ns_; }
   std::uint64_t renewed_real_ns() const {

@@ -43,6 +43,13 @@ constexpr Name names[] = {
     {Mutation::DiscardBeforeAsking, "discard_before_asking"},
     {Mutation::TakeoverTakesMinimum, "takeover_takes_minimum"},
     {Mutation::WriteBeforeLineage, "write_before_lineage"},
+    {Mutation::AloneAfterOwnClose, "alone_after_own_close"},
+    {Mutation::LeaseOfOwnSource, "lease_of_own_source"},
+    {Mutation::StampAtOwnChallenge, "stamp_at_own_challenge"},
+    {Mutation::StaggeredSync, "staggered_sync"},
+    {Mutation::SealOfOne, "seal_of_one"},
+    {Mutation::ReopenBeforePassed, "reopen_before_passed"},
+    {Mutation::NoSealInTakeover, "no_seal_in_takeover"},
     {Mutation::NoGate, "no_gate"},
 };
 } // namespace

@@ -42,6 +42,13 @@ enum class Mutation {
   DiscardBeforeAsking,  // a resync drops what the other copies may have released
   TakeoverTakesMinimum, // a takeover doesn't roll forward to what one copy has released
   WriteBeforeLineage,   // a host may write when its own node has stored the takeover
+  AloneAfterOwnClose,   // a source goes on alone when its own copy of a sync site has closed
+  LeaseOfOwnSource,     // a copy of a sync site renews its lease when its own source has answered
+  StampAtOwnChallenge,  // a source is challenged when its own copy has stamped the round
+  StaggeredSync,        // a sync site calls itself current when one source waits
+  SealOfOne,            // a takeover seals where not all copies of the site were current
+  ReopenBeforePassed,   // a sync term is forgotten while its seal is still needed
+  NoSealInTakeover,     // a takeover of a sync site shows its last checkpoint
   NoGate, // other links get records before the current site has acknowledged them (harmless: control)
 };
 

@@ -66,7 +66,8 @@ void Source::Parts::on_hello(Link& link, const format::HelloMessage& hello) {
       refuse(link, check.why, check.next_action);
     return;
   }
-  if (link.config.mode == LinkMode::Sync && (!hello.current || hello.closed))
+  // Of several copies another one may still take itself for current: the lease is waited for.
+  if (link.config.mode == LinkMode::Sync && !config.copyset && (!hello.current || hello.closed))
     copy_is_not_current();
   if (life == Life::Unconfirmed && !state.takeover && vouched_for())
     confirm("the copies that answer know no newer generation");

@@ -138,6 +138,7 @@ struct Sync {
   bool current_sent = false;
   std::uint64_t current_sent_ns = 0;
   std::uint64_t deadline_ns = 0; // handed to the kernel
+  std::uint64_t challenged_ns = 0;
   std::uint64_t earliest_ns = 0; // not waiting again before
   Seq acked = 0;
   bool withholding = false;
@@ -286,7 +287,10 @@ struct Source::Parts {
   void answer_challenge(Link& link, const format::ChallengeMessage& message);
   void on_current_stored(Link& link);
   void on_not_current(Link& link, const format::NotCurrentMessage& message);
+  bool site_answers(const Link& link) const;
   void sync_greeted(Link& link, const format::HelloMessage& hello, bool resumes);
+  void site_greeted(Link& link, const format::HelloMessage& hello, bool resumes);
+  void await_close(const std::string& reason);
   void go_alone(const std::string& reason, bool switch_off, bool tell);
   void leave_sync(const std::string& reason);
   void end_current(const std::string& reason);

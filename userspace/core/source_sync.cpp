@@ -54,9 +54,13 @@ void Source::Parts::tick_sync() {
     return;
   if ((sync.phase == Phase::Off || sync.phase == Phase::Alone || sync.phase == Phase::Stopped) &&
       link->streaming() && !link->resync && !link->hold && !link->leaving &&
-      link->pair.state() == PairState::Duplex && now.boot_ns >= sync.earliest_ns &&
+      link->pair.state() == PairState::Duplex && now.boot_ns >= sync.earliest_ns && site_answers(*link) &&
       ring.knows(link->durable) && ring.bytes(link->durable, ring.read(), false) <= link->config.window_bytes)
     begin_waiting(*link);
+  // Of several copies none that was reached may have heard that all have closed: no lease outlives the
+  // deadline.
+  if (config.copyset && sync.ending && waits(sync.phase) && writes_fail())
+    go_alone("the deadline passed", config.fence == Fence::Go, false);
   if (!waits(sync.phase) || sync.ending)
     return;
   // The kernel does not report that it lets writes fail; no copy has a lease any more: from the first step
@@ -80,6 +84,12 @@ void Source::Parts::tick_sync() {
   tell_fence();
   if (sync.phase == Phase::Waiting)
     pass_acks(*link); // sends Current again when the copy was not ready for it
+}
+
+// Of several copies: they challenge only when all of them can, else waiting would protect nothing.
+bool Source::Parts::site_answers(const Link& link) const {
+  return !config.copyset || (sync.challenged_ns != 0 &&
+                             now.boot_ns - sync.challenged_ns < lease_for(link.config.ack_timeout_ms));
 }
 
 void Source::Parts::begin_waiting(Link& link) {
@@ -158,7 +168,8 @@ void Source::Parts::on_switched(const SyncSwitched& event) {
 
 // Called whenever something of the sync link advanced.
 void Source::Parts::pass_acks(Link& link) {
-  if (&link != sync_link() || (sync.phase != Phase::Waiting && sync.phase != Phase::Current))
+  if (&link != sync_link() || (sync.phase != Phase::Waiting && sync.phase != Phase::Current) ||
+      (config.copyset && sync.ending))
     return;
   if (link.durable > sync.acked) {
     sync.acked = link.durable;
@@ -201,6 +212,7 @@ bool Source::Parts::acks_stall() const {
 void Source::Parts::on_challenge(Link& link, const format::ChallengeMessage& message) {
   if (&link != sync_link() || message.stream != ring.stream())
     return;
+  sync.challenged_ns = now.boot_ns;
   if (sync.phase == Phase::Resuming || link.talk == LinkTalk::Up) {
     link.challenge = message; // the greeting decides
     return;
@@ -233,6 +245,10 @@ void Source::Parts::answer_challenge(Link& link, const format::ChallengeMessage&
 // The copy greets. Current and open: nothing happened to its lease, sync goes on. Else it has closed, or
 // never was.
 void Source::Parts::sync_greeted(Link& link, const format::HelloMessage& hello, bool resumes) {
+  if (config.copyset) {
+    site_greeted(link, hello, resumes);
+    return;
+  }
   const bool may_be_current = hello.current && !hello.closed;
   const bool open = may_be_current && hello.stream == ring.stream() && resumes && !sync.ending;
   if (waits(sync.phase) && may_be_current && !open) {
@@ -258,6 +274,46 @@ void Source::Parts::sync_greeted(Link& link, const format::HelloMessage& hello, 
   link.challenge.reset();
 }
 
+// Of several copies: that one has closed says nothing of the others. Its acknowledgements don't count any
+// more; writes wait for the word that all have closed, or for the deadline.
+void Source::Parts::site_greeted(Link& link, const format::HelloMessage& hello, bool resumes) {
+  const bool open =
+      hello.current && !hello.closed && hello.stream == ring.stream() && resumes && !sync.ending;
+  const bool in_term = hello.current;
+  if (sync.phase == Phase::Resuming) {
+    if (open) {
+      sync.phase = Phase::Current;
+    } else if (in_term || !resumes) {
+      sync.phase = Phase::Waiting; // it may have been current; who closed, and when, is not known here
+      sync.current_sent = true;
+      await_close("the copy has closed its stream");
+    } else {
+      sync.phase = Phase::Off; // it has stored no term, so the site is not current: the steps begin anew
+      sync.earliest_ns = 0;
+    }
+  } else if (sync.phase == Phase::Current || (sync.phase == Phase::Waiting && sync.current_sent)) {
+    const bool not_yet = sync.phase == Phase::Waiting && !sync.ending;
+    if (resumes && !in_term && !not_yet)
+      go_alone("all copies of the site have closed", true,
+               false); // else it would not have forgotten the term
+    else if (!open && !(resumes && !in_term))
+      await_close("the copy has closed its stream, or lost its place");
+  } else if (sync.phase == Phase::Waiting && !resumes) {
+    go_alone("the copy lost its place", true, false);
+  }
+  if (link.challenge && (sync.phase == Phase::Current || sync.phase == Phase::Waiting))
+    answer_challenge(link, *link.challenge);
+  link.challenge.reset();
+}
+
+void Source::Parts::await_close(const std::string& reason) {
+  if (sync.ending)
+    return;
+  note(4, reason + ": writes wait until all copies of the site have closed, or for the deadline");
+  sync.ending = true;
+  sync.ending_stream = ring.stream();
+}
+
 void Source::Parts::on_progress(const RingProgress& event) {
   throttled = event.throttled;
   ring.set_written(event.written);
@@ -278,7 +334,13 @@ void Source::Parts::on_not_current(Link& link, const format::NotCurrentMessage& 
   if (&link != sync_link() ||
       (message.stream != ring.stream() && !(sync.ending && message.stream == sync.ending_stream)))
     return;
+  if (config.copyset && sync.current_sent && message.through < sync.checkpoint)
+    return; // of a term before the one that this source waits for
   if (link.leaving || sync.ending) {
+    go_alone(message.reason, true, false);
+    return;
+  }
+  if (config.copyset && sync.phase == Phase::Waiting && sync.current_sent) {
     go_alone(message.reason, true, false);
     return;
   }

@@ -18,6 +18,8 @@ Target::Parts::Parts(TargetConfig config_in, format::GroupState state_in, Recove
     stream = segment->stream;
     received = durable = segment->last;
   }
+  if (holds_term() && !open_term())
+    shut_through = state.current_since;
 }
 
 Target::Target(TargetConfig config, format::GroupState state, RecoveredJournal journal)
@@ -109,7 +111,7 @@ void Target::Parts::dispatch(const Event& event) {
                  },
                  [&](const ModeChanged& e) {
                    lease.set_lease(e.lease_ns);
-                   if (e.lease_ns == 0 && is_current())
+                   if (e.lease_ns == 0 && (is_current() || (config.copyset && open_term())))
                      close_stream("the pair is no longer sync");
                  },
                  [&](const ReleaseOrdered& e) { on_release(e); },
@@ -119,6 +121,7 @@ void Target::Parts::dispatch(const Event& event) {
                  [&](const GiveUpOrdered& e) { on_give_up(e); },
                  [&](const LineageOrdered& e) { on_lineage(e); },
                  [&](const PromoteOrdered& e) { on_promote(e); },
+                 [&](const SyncOrdered& e) { on_sync_order(e); },
                  [&](const TableChanged& e) { on_table(e); },
                  [&](const Tick&) {
                    if (applying && !applying->asked && now.boot_ns >= applying->retry_ns)

@@ -12,7 +12,7 @@ namespace rc::core {
 using namespace target;
 
 bool Target::Parts::is_current() const {
-  if (state.current.value == 0 || state.current != stream)
+  if (state.current.value == 0 || state.current != stream || (config.copyset && !confirmed))
     return false;
   if (mutated(Mutation::CurrentAfterLeaseEnd))
     return true;
@@ -58,11 +58,19 @@ void Target::Parts::close_stream(const std::string& reason) {
   state.closed_at = received;
   store();
   lease.expire();
+  confirmed = false;
+  ready = {};
+  shut_through = std::max(shut_through, state.current_since);
   note(4, "stream closed at record " + std::to_string(received) + ": " + reason);
   pair.move(PairState::Suspended, "no longer current: " + reason,
             "it becomes current again by itself after the link is back");
+  // Of several copies each tells its source when all have closed. Acknowledgements end here with the link;
+  // one whose stream has ended sends none.
+  if (config.copyset && talk != Talk::Receiving && talk != Talk::Greeted)
+    return;
   if (link_usable()) {
-    send(format::NotCurrentMessage{stream, received, reason});
+    if (!config.copyset || mutated(Mutation::AloneAfterOwnClose))
+      send(format::NotCurrentMessage{stream, received, reason});
     out.push_back(CloseLink{reason});
     talk = Talk::Closed;
   }
@@ -73,6 +81,11 @@ void Target::Parts::send_challenge() {
 }
 
 void Target::Parts::on_answer(const format::ChallengeAnswerMessage& message) {
+  if (config.copyset) {
+    if (message.stream == stream)
+      rounds.answered(message.number);
+    return;
+  }
   if (message.stream == stream && state.closed != stream)
     lease.answered(message.number, now);
   else if (message.stream == stream && talk == Talk::Receiving)
@@ -87,12 +100,19 @@ void Target::Parts::tick_lease() {
     close_stream("the lease ended: the source did not answer in time");
     return;
   }
-  if (talk == Talk::Receiving && lease.due(now))
+  if (!config.copyset && talk == Talk::Receiving && lease.due(now))
     send_challenge();
 }
 
 void Target::Parts::on_current(const format::CurrentMessage& message) {
   const bool reached = !state.position.applied.is_open() && state.position.applied >= message.since;
+  if (config.copyset) {
+    if (talk == Talk::Receiving && message.stream == stream && reached && !state.draft && !holds_term())
+      ready = message.since;
+    else if (message.stream == stream && open_term() && confirmed)
+      send(format::CurrentStoredMessage{stream});
+    return;
+  }
   if (talk != Talk::Receiving || message.stream != stream || !lease.wanted() || state.draft || !reached ||
       !lease.standing(now) || state.closed == stream) {
     send(format::NotCurrentMessage{stream, received, "not yet: the lease or the checkpoint is missing"});
@@ -100,6 +120,7 @@ void Target::Parts::on_current(const format::CurrentMessage& message) {
   }
   if (state.current != stream) {
     state.current = stream;
+    state.current_since = message.since;
     store();
     note(5, "current: a takeover here loses nothing from checkpoint " + rc::to_string(message.since) + " on");
   }
@@ -110,6 +131,15 @@ void Target::Parts::on_current(const format::CurrentMessage& message) {
 void Target::Parts::on_not_current(const format::NotCurrentMessage& message) {
   if (message.stream != stream)
     return;
+  if (config.copyset) {
+    if (open_term())
+      close_stream(message.reason);
+    else if (!holds_term() && link_usable()) {
+      ready = {}; // of a term that doesn't begin here: the site is not current
+      send(format::NotCurrentMessage{stream, received, message.reason});
+    }
+    return;
+  }
   if (state.current == stream && state.closed != stream) {
     state.closed = stream;
     state.closed_at = received;

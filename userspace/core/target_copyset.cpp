@@ -55,16 +55,18 @@ void Target::Parts::on_close(const CloseOrdered& event) {
     return;
   }
   state.takeover = event.entry;
+  confirmed = false;
+  ready = {};
+  shut_through = std::max(shut_through, state.current_since);
   if (stream.value != 0 && state.closed != stream) {
     state.closed = stream;
     state.closed_at = received;
   }
   store();
   note(5, "takeover of the site: the stream is closed at record " + std::to_string(state.closed_at));
-  if (link_usable()) {
-    send(format::NotCurrentMessage{stream, state.closed_at, "takeover at " + event.entry.site});
+  // Without a word: a source may go on alone when ALL copies have closed, or when their leases are over.
+  if (link_usable())
     out.push_back(CloseLink{"takeover at this site"});
-  }
   talk = Talk::Closed;
 }
 
@@ -82,6 +84,8 @@ void Target::Parts::on_lineage(const LineageOrdered& event) {
   if (!state.takeover || state.takeover->id != event.entry.id || state.role == format::Role::Primary ||
       applying || state.position.applied != event.entry.base)
     return;
+  // All copies are complete. Before the role changes: a primary's agent, should this one die, resets no flag.
+  out.push_back(SetUpdateInProgress{false, event.entry.base});
   become_primary(event.entry);
   state.takeover = event.entry; // until all have stored it
   state.confirmed = false;
@@ -89,7 +93,6 @@ void Target::Parts::on_lineage(const LineageOrdered& event) {
   change.empty = true;
   store(change);
   forget_journal();
-  out.push_back(SetUpdateInProgress{false, event.entry.base});
   note(5, "takeover of the site: generation " + std::to_string(event.entry.generation) + ", base " +
               rc::to_string(event.entry.base) + "; waits until all copies have stored it");
   if (mutated(Mutation::WriteBeforeLineage))
@@ -109,7 +112,9 @@ void Target::Parts::on_promote(const PromoteOrdered& event) {
 }
 
 void Target::Parts::on_table(const TableChanged& event) {
-  config.copyset = true; // a copy that released by itself has joined
+  if (!config.copyset && open_term())
+    close_stream("the group joins a copyset"); // it becomes current again with all copies of the site
+  config.copyset = true;                       // a copy that released by itself has joined
   state.table = event.table;
   state.epoch = event.table.epoch;
   store();
@@ -120,6 +125,8 @@ copyset::CopyFacts Target::Parts::copy_facts() const {
   copyset::CopyFacts facts;
   facts.awaiting = state.role == format::Role::Primary;
   facts.image = has_image();
+  if (!facts.awaiting)
+    facts.sync = sync_report();
   facts.complete = facts.awaiting ? state.position.lineage.back().base : state.position.applied;
   facts.released = state.release ? state.release->checkpoint : facts.complete;
   facts.ending = talk == Talk::Ending;

@@ -104,6 +104,10 @@ struct LineageOrdered {
 struct PromoteOrdered {
   std::uint64_t id = 0;
 };
+struct SyncOrdered { // OrderSync
+  format::Term term;
+  format::SyncOrder order;
+};
 struct TableChanged { // the first one makes the group one of a copyset
   format::CopysetTable table;
 };
@@ -114,7 +118,7 @@ using Event =
     std::variant<Started, LinkUp, LinkDown, MessageArrived, RecordsArrived, DamagedFrame, JournalDurable,
                  JournalTrimmed, JournalFailed, Applied, ApplyFailed, OwnDirty, TakeoverRequested,
                  VolumesChanged, ModeChanged, ReleaseOrdered, ResetOrdered, DiscardGranted, CloseOrdered,
-                 GiveUpOrdered, LineageOrdered, PromoteOrdered, TableChanged, Tick>;
+                 GiveUpOrdered, LineageOrdered, PromoteOrdered, SyncOrdered, TableChanged, Tick>;
 
 // ---------------------------------------------------------------------------------------------------------
 // Actions

@@ -4,6 +4,7 @@
 // valid during a step only.
 #pragma once
 
+#include "core/lease_rounds.hpp"
 #include "core/lineage.hpp"
 #include "core/target.hpp"
 
@@ -65,6 +66,12 @@ struct Target::Parts {
   std::uint64_t last_watermarks_ns = 0;
   bool became_primary = false;
   bool may_discard = false; // of the stream that is being ended, given by the copyset
+  // Of a sync site of several copies; all of it is gone with the process.
+  LeaseRounds rounds;
+  Era ready{};            // its source waits for acknowledgements since before this checkpoint, 0: not known
+  Era shut_through{};     // no term up to this one begins or goes on here
+  bool confirmed = false; // the site is current: all copies have stored the term
+  bool told_shut = false; // its source, in this session, that all copies have closed
   std::optional<copyset::CopyFacts> told;
   struct Releasable { // what copy_facts() found last, and of which journal
     StreamId stream{};
@@ -155,6 +162,18 @@ struct Target::Parts {
   const std::vector<format::HeldRange>& releasable_ranges() const;
   Seq releasable_after() const;
   bool resync_agreed() const;
+
+  // target_site_sync.cpp
+  void on_sync_order(const target::SyncOrdered& event);
+  void follow_rounds(const target::SyncOrdered& event);
+  void begin_term(Era since);
+  void shut(Era through);
+  void tell_shut(Era through);
+  void forget_term(Era through);
+  bool holds_term() const; // of the running stream
+  bool open_term() const;  // ... and it was not closed
+  void forget_session();
+  format::SyncReport sync_report() const;
 
   // target_takeover.cpp
   void on_takeover(const target::TakeoverRequested& event);

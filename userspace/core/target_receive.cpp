@@ -15,12 +15,14 @@ void Target::Parts::link_up() {
   if (journal_failed || state.takeover || state.role == format::Role::Primary)
     return;
   talk = Talk::Waiting;
+  forget_session();
   if (durable == received)
     say_hello();
 }
 
 void Target::Parts::link_down(const std::string& reason) {
   talk = Talk::Down;
+  forget_session();
   if (pair.state() == PairState::Duplex)
     pair.move(PairState::Duplex, "link down: " + reason, "wait for the link; check the network if it lasts");
 }
@@ -28,7 +30,7 @@ void Target::Parts::link_down(const std::string& reason) {
 void Target::Parts::say_hello() {
   // A challenge first: its answer comes before the first record, so a copy that is still current goes on
   // under a lease.
-  if (lease.wanted() && stream.value != 0)
+  if (lease.wanted() && stream.value != 0 && !config.copyset)
     send_challenge();
   format::HelloMessage hello;
   hello.epoch = state.epoch;

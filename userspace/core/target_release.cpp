@@ -97,8 +97,10 @@ void Target::Parts::complete_release(const format::Release& release) {
   state.image_volumes = present_volumes();
   state.release.reset();
   state.draft.reset();
-  if (state.closed == release.stream && release.last > state.closed_at && !release.seal) {
+  const bool in_term = config.copyset && state.current == release.stream; // ends for all copies at once
+  if (state.closed == release.stream && release.last > state.closed_at && !release.seal && !in_term) {
     state.current = {}; // a later checkpoint is the image: the old seal is history
+    state.current_since = {};
     state.closed = {};
     state.closed_at = 0;
   }

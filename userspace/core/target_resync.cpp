@@ -42,7 +42,10 @@ void Target::Parts::advance_ending() {
     if (spoilt)
       state.draft = format::Draft{ending_lineage, ending_agreed, ending_full, Era{}, true, {}, 0};
   }
+  if (config.copyset && holds_term())
+    state.sealed_since = state.current_since;
   state.current = {};
+  state.current_since = {};
   state.closed = {};
   state.closed_at = 0;
   JournalChange change;

@@ -69,6 +69,8 @@ void Target::Parts::become_primary(const format::LineageEntry& entry) {
   state.draft.reset();
   state.source_lineage.clear();
   state.current = {};
+  state.current_since = {};
+  state.sealed_since = {};
   state.closed = {};
   state.closed_at = 0;
 }

@@ -40,6 +40,9 @@ public:
     return ok() && value ? value->get<std::uint64_t>() : 0;
   }
   Era era(const char* name) { return Era{number(name)}; }
+  Era optional_era(const char* name, Era missing) {
+    return object_.is_object() && object_.contains(name) ? era(name) : missing;
+  }
   StreamId stream(const char* name = "stream") { return StreamId{number(name)}; }
   Epoch epoch() { return Epoch{number("epoch")}; }
   bool flag(const char* name) {

@@ -94,6 +94,35 @@ struct TakeoverOrder {
   bool operator==(const TakeoverOrder&) const = default;
 };
 
+// For copies of a sync site (docs/copyset.md, "Sync"). Lease rounds: all stamp round r by their own clocks,
+// then all challenge their sources, and when all sources have answered every lease stands until lease_ns
+// after its own stamp. A sync term is named by the checkpoint on which the site became current.
+struct SyncOrder {
+  std::uint64_t lease_ns = 0;  // the shortest that any copy of the site is configured for; 0: no sync
+  std::uint64_t stamp = 0;     // begin round r: note the time, tell nobody yet
+  std::uint64_t challenge = 0; // all have stamped r: challenge the source
+  std::uint64_t renew = 0;     // all sources have answered r
+  Era current{};               // all sources wait, all copies have completed it: store that this term began
+  Era confirmed{};             // all have stored it: the site is current
+  Era shut{};                  // this term and all before it are over: close the stream, durably
+  Era all_shut{};              // all have: sources may go on alone
+  Era seal{};                  // apply what was journaled in this term, up to the close
+  Era reopen{};                // all images are beyond the close: forget the term
+  bool operator==(const SyncOrder&) const = default;
+};
+
+// The answer of a copy. `since`, `shut` of a term that it had stored, and `passed` are on stable storage.
+struct SyncReport {
+  std::uint64_t lease_ns = 0; // configured; 0: async
+  std::uint64_t stamped = 0;
+  std::uint64_t answered = 0; // by its source
+  Era ready{};                // its source waits for acknowledgements since before this checkpoint; 0: no
+  Era since{};                // the term that it has stored; 0: none
+  Era shut{};                 // of this term and all before it nothing more is accepted
+  bool passed = false;        // the image holds all that counts for the term's seal
+  bool operator==(const SyncReport&) const = default;
+};
+
 // master -> copies of its site; said again until the reports show that it is done.
 struct RendezvousOrder {
   Term term;
@@ -102,6 +131,7 @@ struct RendezvousOrder {
   // To an ending copy: nothing above was or will be released from what it has reported.
   std::optional<Era> discard;
   std::optional<TakeoverOrder> takeover;
+  SyncOrder sync;
 };
 
 // copy -> master: answer, and by itself when something changed. All of it is on stable storage.
@@ -117,6 +147,7 @@ struct RendezvousReport {
   std::uint64_t newest_generation = 0; // that it has heard of
   bool awaiting = false;               // the entry of the takeover is stored
   LineageEntry entry;                  // newest of its image (awaiting: of the takeover)
+  SyncReport sync;
 };
 
 // Any seat -> one that is behind.

@@ -46,11 +46,25 @@ json body_of(const CheckpointReport& m) {
               {"era", m.era.value},       {"marked", m.marked.value},        {"holding", m.holding},
               {"held", m.held},           {"awaiting", m.awaiting},          {"entry", to_json(m.entry)}};
 }
+json to_json(const SyncOrder& sync) {
+  return json{{"lease_ns", sync.lease_ns},     {"stamp", sync.stamp},
+              {"challenge", sync.challenge},   {"renew", sync.renew},
+              {"current", sync.current.value}, {"confirmed", sync.confirmed.value},
+              {"shut", sync.shut.value},       {"all_shut", sync.all_shut.value},
+              {"seal", sync.seal.value},       {"reopen", sync.reopen.value}};
+}
+json to_json(const SyncReport& sync) {
+  return json{{"lease_ns", sync.lease_ns}, {"stamped", sync.stamped},   {"answered", sync.answered},
+              {"ready", sync.ready.value}, {"since", sync.since.value}, {"shut", sync.shut.value},
+              {"passed", sync.passed}};
+}
+
 json body_of(const RendezvousOrder& m) {
   json body{{"m", "rendezvous_order"},
             {"term", to_json(m.term)},
             {"release", m.release.value},
-            {"reset", m.reset.value}};
+            {"reset", m.reset.value},
+            {"sync", to_json(m.sync)}};
   if (m.discard)
     body["discard"] = json{{"n", m.discard->value}};
   if (m.takeover)
@@ -73,7 +87,8 @@ json body_of(const RendezvousReport& m) {
             {"closed", m.closed},
             {"newest_generation", m.newest_generation},
             {"awaiting", m.awaiting},
-            {"entry", to_json(m.entry)}};
+            {"entry", to_json(m.entry)},
+            {"sync", to_json(m.sync)}};
   if (m.takeover)
     body["takeover"] = to_json(*m.takeover);
   return body;
@@ -126,6 +141,31 @@ CheckpointReport checkpoint_report(Fields& f) {
   return {term(f, "promised"), f.flag("running"), f.era("era"),       f.era("marked"),
           f.flag("holding"),   f.flag("held"),    f.flag("awaiting"), f.entry("entry")};
 }
+SyncOrder sync_order(Fields& f) {
+  SyncOrder sync;
+  sync.lease_ns = f.number("lease_ns");
+  sync.stamp = f.number("stamp");
+  sync.challenge = f.number("challenge");
+  sync.renew = f.number("renew");
+  sync.current = f.era("current");
+  sync.confirmed = f.era("confirmed");
+  sync.shut = f.era("shut");
+  sync.all_shut = f.era("all_shut");
+  sync.seal = f.era("seal");
+  sync.reopen = f.era("reopen");
+  return sync;
+}
+SyncReport sync_report(Fields& f) {
+  SyncReport sync;
+  sync.lease_ns = f.number("lease_ns");
+  sync.stamped = f.number("stamped");
+  sync.answered = f.number("answered");
+  sync.ready = f.era("ready");
+  sync.since = f.era("since");
+  sync.shut = f.era("shut");
+  sync.passed = f.flag("passed");
+  return sync;
+}
 RendezvousOrder rendezvous_order(Fields& f) {
   using Step = TakeoverOrder::Step;
   RendezvousOrder order;
@@ -133,6 +173,7 @@ RendezvousOrder rendezvous_order(Fields& f) {
   order.release = f.era("release");
   order.reset = f.era("reset");
   f.inside("discard", [&](Fields& inner) { order.discard = inner.era("n"); });
+  f.inside("sync", [&](Fields& inner) { order.sync = sync_order(inner); });
   f.inside("takeover", [&](Fields& inner) {
     order.takeover = TakeoverOrder{step(inner, Step::Close, Step::GiveUp), inner.entry("entry")};
   });
@@ -156,6 +197,7 @@ RendezvousReport rendezvous_report(Fields& f) {
   report.newest_generation = f.number("newest_generation");
   report.awaiting = f.flag("awaiting");
   report.entry = f.entry("entry");
+  f.inside("sync", [&](Fields& inner) { report.sync = sync_report(inner); });
   return report;
 }
 

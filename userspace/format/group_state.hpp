@@ -60,7 +60,11 @@ struct GroupState {
   std::vector<LineageEntry> source_lineage; // lineage that the stream being received belongs to
   std::vector<Segment> segments;            // oldest first
   Epoch epoch{};
-  StreamId current{}; // stream for which this copy is current, or 0
+  StreamId current{};  // stream for which this copy is current, or 0
+  Era current_since{}; // the checkpoint on which it became current
+  // Of a site of several copies: the image holds the seal of the term that began with it, from a stream that
+  // has ended. 0: none, or all copies are beyond it.
+  Era sealed_since{};
   StreamId closed{};  // stream that was closed (lease end, takeover) ...
   Seq closed_at = 0;  // ... records above this seq do not count for its seal
   bool alone = false; // primary: completed sync writes alone since alone_since

@@ -189,6 +189,8 @@ Bytes encode_group_state(const GroupState& state) {
   to.flag(state.table.has_value());
   if (state.table)
     to.table(*state.table);
+  to.era(state.current_since);
+  to.era(state.sealed_since);
   return std::move(to.bytes);
 }
 
@@ -252,6 +254,10 @@ Result<GroupState> decode_group_state(ByteView bytes) {
   state.confirmed = from.flag();
   if (version >= 2 && from.flag())
     state.table = from.table();
+  if (version >= 3) {
+    state.current_since = from.era();
+    state.sealed_since = from.era();
+  }
   if (!from.ok())
     return corrupt("it ends too early or holds an impossible value");
   if (!from.at_end())

@@ -9,7 +9,8 @@
 
 namespace rc::format {
 
-inline constexpr std::uint32_t group_state_version = 2; // 1: without the copyset's table, still read
+inline constexpr std::uint32_t group_state_version = 3;
+// Still read: 1, without the copyset's table; 2, without what a sync site of several copies needs.
 
 Bytes encode_group_state(const GroupState& state);
 Result<GroupState> decode_group_state(ByteView bytes);

@@ -128,11 +128,13 @@ struct CurrentStoredMessage {
   StreamId stream{};
 };
 // either way: the target's copy is not (no longer) current for this stream. target -> source: closed at
-// `closed_at`, durably.
+// `closed_at`, durably; at a site of several copies all of them have closed what began up to checkpoint
+// `through`.
 struct NotCurrentMessage {
   StreamId stream{};
   Seq closed_at = 0;
   std::string reason;
+  Era through = Era::open();
 };
 
 // source -> target, answer to Hello and whenever asked: which generation the source holds, so that a

@@ -108,7 +108,10 @@ json body_of(const ChallengeAnswerMessage& m) {
 json body_of(const CurrentMessage& m) { return json{{"stream", m.stream.value}, {"since", m.since.value}}; }
 json body_of(const CurrentStoredMessage& m) { return json{{"stream", m.stream.value}}; }
 json body_of(const NotCurrentMessage& m) {
-  return json{{"stream", m.stream.value}, {"closed_at", m.closed_at}, {"reason", m.reason}};
+  return json{{"stream", m.stream.value},
+              {"closed_at", m.closed_at},
+              {"reason", m.reason},
+              {"through", m.through.value}};
 }
 json body_of(const GenerationMessage& m) {
   return json{{"lineage", to_json(m.lineage)}, {"primary", m.primary}};
@@ -186,7 +189,7 @@ template <> ChallengeAnswerMessage parse(Fields& f) { return {f.stream(), f.numb
 template <> CurrentMessage parse(Fields& f) { return {f.stream(), f.era("since")}; }
 template <> CurrentStoredMessage parse(Fields& f) { return {f.stream()}; }
 template <> NotCurrentMessage parse(Fields& f) {
-  return {f.stream(), f.number("closed_at"), f.text("reason")};
+  return {f.stream(), f.number("closed_at"), f.text("reason"), f.optional_era("through", Era::open())};
 }
 template <> GenerationMessage parse(Fields& f) { return {f.lineage("lineage"), f.flag("primary")}; }
 template <> RefusedMessage parse(Fields& f) {

@@ -2,6 +2,7 @@
 // The oracle: design.md section 9, as far as it applies to one primary host with its copies. Rules are named
 // by their number there. Cheap checks run at every event of their kind, image checks where an image is shown.
 #include "tests/sim/cluster.hpp"
+#include "tests/sim/fleet.hpp"
 
 #include <algorithm>
 
@@ -18,7 +19,8 @@ std::string of(StreamId stream, Seq seq) {
 void Cluster::write_completed(Host& at, const HostWrite& write, Completion why) {
   counters_.add("writes");
   const Time waited = scheduler_.now() - write.on_disk;
-  const Time most = settings_.ack_timeout_ms * ms + 500 * ms;
+  // A hold that began before the wait ended is added to it.
+  const Time most = settings_.ack_timeout_ms * ms + 500 * ms + (fleet() ? settings_.max_hold_ms * ms : 0);
   if (waited > most && at.last_pause_end() + most < scheduler_.now() && at.slowness_meta == 1)
     throw Violation("4", "a write waited " + std::to_string(waited / ms) + " ms for an acknowledgement");
   if (why == Completion::Acknowledged)
@@ -26,6 +28,8 @@ void Cluster::write_completed(Host& at, const HostWrite& write, Completion why) 
   else if (why == Completion::Alone)
     counters_.add("writes alone");
   ghost_.completed(at.target().lineage_id(), write.stream, write.seq);
+  if (fleet() && why == Completion::Alone)
+    fleet()->check_alone(at);
   for (auto& copy : hosts_) {
     const auto& state = copy->journal().state();
     if (copy->number() == at.number() || state.role == format::Role::Primary || state.current.value == 0)
@@ -37,7 +41,8 @@ void Cluster::write_completed(Host& at, const HostWrite& write, Completion why) 
       if (!applied && copy->journal().durable(write.stream) < write.seq)
         throw Violation("2", of(write.stream, write.seq) + " was acknowledged, but " + copy->name() +
                                  " has it not on stable storage");
-      ghost_.promise(copy->number(), write.stream, write.seq);
+      if (!fleet() || fleet()->in_term(copy->number()))
+        ghost_.promise(copy->number(), write.stream, write.seq);
     } else {
       check_current(*copy);
     }
@@ -78,7 +83,7 @@ void Cluster::check_current(Host& copy) {
 
 void Cluster::check_waits(const Host& at) {
   const Time oldest = at.target().oldest_waiting();
-  const Time most = settings_.ack_timeout_ms * ms + 700 * ms;
+  const Time most = settings_.ack_timeout_ms * ms + 700 * ms + (fleet() ? settings_.max_hold_ms * ms : 0);
   if (oldest && oldest + most < scheduler_.now() && at.last_pause_end() + most < scheduler_.now() &&
       at.slowness_meta == 1)
     throw Violation("4", "a write has waited " + std::to_string((scheduler_.now() - oldest) / ms) +

@@ -61,8 +61,9 @@ void Fleet::send(Host& from, const format::CopysetMessage& message) {
     return;
   }
   const bool near = message.from.site == message.to.site;
-  const Time delay =
-      near ? 50 * us + random_.below(2 * ms) : settings_.far_delay / 2 + random_.below(settings_.far_delay);
+  const Time added = scheduler_.now() < way.slow_until ? way.slow_by : 0;
+  const Time delay = added + (near ? 50 * us + random_.below(2 * ms)
+                                   : settings_.far_delay / 2 + random_.below(settings_.far_delay));
   way.last_arrival = std::max(way.last_arrival + 1, scheduler_.now() + delay);
   scheduler_.at(way.last_arrival, [to, message, life = to->life(), &way, this] {
     if (to->life() != life || scheduler_.now() < way.cut_until)
@@ -87,6 +88,42 @@ void Fleet::cut(Time duration) {
     }
 }
 
+// The copies of a sync site can talk late or not at all, and the link or pair of one of them fails: whatever
+// the others do not hear of yet, nobody may go on alone before they have closed.
+void Fleet::part_sync_site() {
+  const int site = active() == 0 ? 1 : 0;
+  const auto any = [&] { return static_cast<int>(random_.below(static_cast<std::uint64_t>(groups()))); };
+  const int failing = any();
+  const bool cut_off = random_.chance(0.5);
+  const Time lasts = second + random_.below(6 * second);
+  for (auto& from : groups_)
+    for (auto& to : groups_) {
+      Path& way = path(from->host(site), to->host(site));
+      if (from == to || (!cut_off && random_.chance(0.5)))
+        continue;
+      (cut_off ? way.cut_until : way.slow_until) = scheduler_.now() + lasts;
+      way.slow_by = 100 * ms + random_.below(500 * ms);
+    }
+  scheduler_.after(random_.below(cut_off ? 500 * ms : lasts),
+                   [this, failing, site, suspends = random_.chance(0.4)] {
+                     Cluster& one = group(failing);
+                     const int primary = one.active();
+                     if (stopped_ || primary == site)
+                       return;
+                     auto* agent = dynamic_cast<SourceAgent*>(one.host(primary).agent());
+                     if (!suspends || !agent) {
+                       one.wire(primary, site).stall(site, 2 * second + random_.below(6 * second));
+                       one.wire(primary, site).stall(primary, 2 * second + random_.below(6 * second));
+                       return;
+                     }
+                     agent->suspend(site);
+                     scheduler_.after(second + random_.below(4 * second), [this, &one, primary, site] {
+                       if (auto* later = dynamic_cast<SourceAgent*>(one.host(primary).agent()))
+                         later->resume(site);
+                     });
+                   });
+}
+
 // ---- what happens to sites
 
 void Fleet::plan() {
@@ -99,7 +136,7 @@ void Fleet::plan() {
 }
 
 void Fleet::strike() {
-  switch (random_.below(6)) {
+  switch (random_.below(settings_.sync ? 8 : 6)) {
   case 0:
   case 1:
   case 2:
@@ -116,6 +153,11 @@ void Fleet::strike() {
     break;
   case 5:
     bring_home();
+    break;
+  case 6:
+  case 7:
+    counters_.add("copies of a sync site parted");
+    part_sync_site();
     break;
   }
 }
@@ -188,6 +230,30 @@ void Fleet::promoted(Host& host, std::uint64_t generation) {
   check_image(host.number(), "takeover");
 }
 
+// ---- 10: who goes on alone, and who calls itself current
+
+bool Fleet::in_term(int site) {
+  const Era since = group(0).host(site).journal().state().current_since;
+  return since.value != 0 && std::all_of(groups_.begin(), groups_.end(), [&](auto& cluster) {
+           const auto& state = cluster->host(site).journal().state();
+           return state.role == format::Role::Secondary && state.current.value != 0 &&
+                  state.current_since == since && state.closed != state.current;
+         });
+}
+
+void Fleet::check_alone(const Host& primary) {
+  for (auto& cluster : groups_)
+    for (int site = 0; site < settings_.hosts; ++site) {
+      Host& copy = cluster->host(site);
+      const auto* agent = dynamic_cast<TargetAgent*>(copy.agent());
+      if (!agent || copy.paused() || copy.source != primary.number() || !agent->status().current)
+        continue;
+      throw Violation("10", copy.name() + " of group " + std::to_string(cluster->number()) +
+                                " calls itself current, " + primary.name() +
+                                " of another group completes alone");
+    }
+}
+
 // ---- 1: the images of a site belong together
 
 // All copies stand still: complete, reset, no step under way.
@@ -195,6 +261,9 @@ bool Fleet::whole(int site) {
   return std::all_of(groups_.begin(), groups_.end(), [&](auto& cluster) {
     Host& host = cluster->host(site);
     const auto& state = host.journal().state();
+    const bool in_closed_term = state.current.value != 0 && state.closed == state.current;
+    if (in_closed_term || state.sealed_since.value != 0)
+      return false; // one copy may have its seal before the others: they belong together
     return state.role == format::Role::Secondary && !state.release && !host.target().update_in_progress() &&
            !(state.draft && state.draft->in_place) && host.shown && !host.position_behind;
   });

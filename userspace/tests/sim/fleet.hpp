@@ -27,6 +27,9 @@ public:
   void send(Host& from, const format::CopysetMessage& message);
   // The first seat of a takeover may write: what all seats of the site show.
   void promoted(Host& host, std::uint64_t generation);
+  // All copies of the site have stored the same sync term and none has closed.
+  bool in_term(int site);
+  void check_alone(const Host& primary); // it has completed a write alone
   // A disk of a journal is not lost in the middle of a takeover of its site: what is left then is for people.
   bool taking_over(int site);
   void refused() { taking_over_ = -1; }
@@ -35,6 +38,7 @@ private:
   struct Path { // of one direction between two seats
     Time last_arrival = 0;
     Time cut_until = 0;
+    Time slow_until = 0, slow_by = 0;
   };
   Host* find(const format::Seat& seat);
   Path& path(const Host& from, const Host& to);
@@ -44,6 +48,7 @@ private:
   void take_over(int site);
   void bring_home();
   void cut(Time duration);
+  void part_sync_site();
   bool whole(int site);
   void check_image(int site, const char* when);
   void check_reach(int site);

@@ -120,7 +120,8 @@ ClusterSettings draw_settings(Random& random) {
 ClusterSettings draw_copyset(ClusterSettings s, int groups, Random& random) {
   s.groups = groups;
   s.hosts = 3;
-  s.sync = s.fence_stop = false;
+  s.sync = random.chance(0.6);
+  s.fence_stop = s.fence_stop && s.sync;
   // A copy keeps all that comes until all copies of its site can go on.
   s.journal_bytes = 16 << 20;
   s.journal_slots = 16384;

@@ -15,7 +15,7 @@ enum class Moment { Store, TakeoverStore, Apply, Reckon, Copy, Attach, Current, 
 const char* to_string(Moment moment);
 
 struct ClusterSettings {
-  int groups = 1; // more: a copyset, each group with hosts of its own; no sync
+  int groups = 1; // more: a copyset, each group with hosts of its own
   std::uint64_t max_hold_ms = 500;
   int hosts = 3;    // 0: primary at first, 1: near by, 2...: far away
   bool sync = true; // between 0 and 1

@@ -54,6 +54,9 @@ void TargetAgent::of_the_copyset(const core::copyset::Action& action) {
       [&](const copyset::OrderGiveUp& a) { step(GiveUpOrdered{a.entry.id}); },
       [&](const copyset::OrderLineage& a) { step(LineageOrdered{a.entry}); },
       [&](const copyset::OrderPromote& a) { step(PromoteOrdered{a.entry.id}); },
+      [&](const copyset::OrderSync& a) {
+        step(SyncOrdered{a.term, a.order});
+      },
       [&](const copyset::TakeoverRefused& a) {
         host_.trace("takeover of the site refused: " + a.reason);
         host_.count("site takeover refused");

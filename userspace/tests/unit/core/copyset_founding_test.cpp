@@ -100,7 +100,11 @@ TEST(CopysetFounding, what_can_not_be_one_is_refused_with_the_reason) {
 
   surveys = two_and_two();
   surveys[0].copies[0].sync = true;
-  EXPECT_NE(refusal(surveys).find("pair bank@a1 is sync"), std::string::npos);
+  EXPECT_NE(refusal(surveys).find("the copy of group audit is async and that of group bank is sync"),
+            std::string::npos)
+      << refusal(surveys);
+  surveys[1].copies[0].sync = true;
+  EXPECT_TRUE(found_copyset("money", {"audit", "bank"}, surveys).ok());
 
   surveys = two_and_two();
   surveys[0].copies.clear();

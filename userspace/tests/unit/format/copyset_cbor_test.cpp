@@ -21,9 +21,11 @@ CopysetTable table() {
 
 std::vector<CopysetMessage> one_of_each() {
   const LineageEntry entry{2, "S", 77, Era::of(1, 9)};
-  RendezvousOrder order{{7, 8}, Era::of(1, 2), Era::of(1, 1), Era{}, std::nullopt};
+  RendezvousOrder order{{7, 8}, Era::of(1, 2), Era::of(1, 1), Era{}, std::nullopt, {}};
+  order.sync = {
+      9, 8, 7, 6, Era::of(1, 5), Era::of(1, 4), Era::of(1, 3), Era::of(1, 2), Era::of(1, 1), Era::of(1, 6)};
   RendezvousOrder takeover{
-      {7, 8}, Era{}, Era{}, std::nullopt, TakeoverOrder{TakeoverOrder::Step::Lineage, entry}};
+      {7, 8}, Era{}, Era{}, std::nullopt, TakeoverOrder{TakeoverOrder::Step::Lineage, entry}, {}};
   RendezvousReport report;
   report.promised = {1, 2};
   report.held = {{Era::of(1, 3), Era::of(1, 9), Epoch{1}}, {Era::of(1, 11), Era::of(1, 11), Epoch{4}}};
@@ -33,6 +35,7 @@ std::vector<CopysetMessage> one_of_each() {
   report.takeover = entry;
   report.newest_generation = 3;
   report.entry = entry;
+  report.sync = {9, 8, 7, Era::of(1, 5), Era::of(1, 4), Era::of(1, 3), true};
   std::vector<CopysetMessage> messages;
   const auto add = [&](auto body) {
     messages.push_back({{"a", "P"}, {"b", "S"}, Epoch{4}, std::move(body)});
@@ -68,7 +71,7 @@ TEST(CopysetCbor, AMissingOrWronglyTypedFieldIsNamed) {
     for (const auto& [name, value] : whole.items()) {
       json without = whole;
       without.erase(name);
-      const bool optional = name == "discard" || name == "takeover";
+      const bool optional = name == "discard" || name == "takeover" || name == "sync";
       EXPECT_EQ(decode_copyset(encode_json(without)).ok(), optional) << name;
       json wrong = whole;
       wrong[name] = 1.5;

@@ -29,17 +29,21 @@ TEST(GroupStateCodec, AnotherVersionIsRefused) {
   EXPECT_FALSE(decode_group_state(bytes).ok());
 }
 
-// A state as version 1 wrote it: without table, and without the last flag of a draft.
-TEST(GroupStateCodec, TheVersionBeforeIsRead) {
+// As version 2 wrote it: without the two eras of a sync term. Version 1: without table and without the last
+// flag of a draft, too.
+TEST(GroupStateCodec, TheVersionsBeforeAreRead) {
   GroupState state;
   state.position.lineage = {{1, "P", 5, Era{}}};
   state.epoch = Epoch{3};
   Bytes bytes = encode_group_state(state);
-  bytes.pop_back(); // no table
-  store(bytes.data(), std::uint32_t{1});
-  const auto decoded = decode_group_state(bytes);
-  ASSERT_TRUE(decoded.ok()) << decoded.error().text();
-  EXPECT_EQ(*decoded, state);
+  for (const auto& [version, less] :
+       {std::pair{2u, 2 * sizeof(std::uint64_t)}, std::pair{1u, sizeof(std::uint8_t)}}) {
+    bytes.resize(bytes.size() - less);
+    store(bytes.data(), std::uint32_t{version});
+    const auto decoded = decode_group_state(bytes);
+    ASSERT_TRUE(decoded.ok()) << version << ": " << decoded.error().text();
+    EXPECT_EQ(*decoded, state) << version;
+  }
 }
 
 TEST(GroupStateCodec, AnyByteChangedGivesAValueOrAnError) {

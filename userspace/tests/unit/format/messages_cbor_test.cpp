@@ -95,7 +95,7 @@ TEST(MessagesCbor, AMissingOrWrongFieldIsRefusedAndAnUnknownOneIgnored) {
       json less = whole;
       less.erase(key);
       EXPECT_EQ(decode_message(encode_json(less)).ok(),
-                key == "draft" || key == "suspended" || key == "in_place")
+                key == "draft" || key == "suspended" || key == "in_place" || key == "through")
           << name_of(message) << " without " << key;
       json wrong = whole;
       wrong[key] = -1.5;
