@@ -62,7 +62,7 @@ void Commands::pair_create(const PairCreateRequest& request, Reply<ChangeReply> 
                 "repeat the command in a moment"});
     return;
   }
-  if (Status good = copyset_creation_.check_copy(request.group, request.to, request.mode); !good) {
+  if (Status good = copyset_creation_.check_copy(request.group, request.to); !good) {
     reply(good.error());
     return;
   }

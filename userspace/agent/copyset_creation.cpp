@@ -165,7 +165,7 @@ std::string CopysetCreation::site_of(const std::string& node) {
   return {};
 }
 
-Status CopysetCreation::check_copy(const std::string& group, const std::string& node, Mode mode) {
+Status CopysetCreation::check_copy(const std::string& group, const std::string& node) {
   const format::CopysetTable* table = copysets_.table_of(group);
   if (!table)
     return {};
@@ -178,11 +178,6 @@ Status CopysetCreation::check_copy(const std::string& group, const std::string& 
                      (holder ? format::to_string(seat) + " is held by node " + *holder
                              : "site " + seat.site + " has no seat"),
                  holder ? "make the copy on node " + *holder : "seats can't be added to a copyset"};
-  if (mode == Mode::Sync)
-    return Error{ErrorCode::Refused,
-                 "group " + group + " belongs to copyset " + table->name +
-                     ": a copyset of several groups is async",
-                 "--mode async"};
   return {};
 }
 

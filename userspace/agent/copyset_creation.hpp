@@ -21,7 +21,7 @@ public:
   // first record. Ok at once for a group on its own.
   void join_copy(const std::string& group, const std::string& node, std::function<void(Status)> then);
   // May a copy of the group be made on that node? Seats stay where they are.
-  Status check_copy(const std::string& group, const std::string& node, control::Mode mode);
+  Status check_copy(const std::string& group, const std::string& node);
 
 private:
   struct Work;

@@ -18,6 +18,9 @@ void TargetRuntime::of_copyset(const copyset::Action& action) {
                  [&](const copyset::OrderGiveUp& order) { step(target::GiveUpOrdered{order.entry.id}); },
                  [&](const copyset::OrderLineage& order) { step(target::LineageOrdered{order.entry}); },
                  [&](const copyset::OrderPromote& order) { step(target::PromoteOrdered{order.entry.id}); },
+                 [&](const copyset::OrderSync& order) {
+                   step(target::SyncOrdered{order.term, order.order});
+                 },
                  [](const auto&) {}, // for a primary
              },
              action);

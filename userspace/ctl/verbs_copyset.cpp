@@ -65,7 +65,8 @@ std::vector<Verb> copyset_verbs() {
        {{"NAME"}, {"GROUP", Kind::Group, true, {}, true}},
        {},
        create_copyset,
-       "The primaries are at one site, each group has one async copy at each other site. May be run on any "
+       "The primaries are at one site, each group has one copy at each other site, sync or async alike for "
+       "all groups of a site. May be run on any "
        "node that has a\n"
        "link to the nodes of all seats; it says which seat leads its site and which one is the registrar. "
        "Repeated, it brings\n"

@@ -24,12 +24,14 @@ def devices_of(number: int) -> list:
 
 
 class Copyset:
-    """Groups g1..gN: gI's primary is primaryI, its copy asyncI. `holders`: site -> nodes, in the order of groups."""
+    """Groups g1..gN: gI's primary is primaryI, its copy asyncI (or syncI; `mode` is both the site and the pairs' mode).
+    `holders`: site -> nodes, in the order of groups."""
 
-    def __init__(self, lab, groups: int):
+    def __init__(self, lab, groups: int, mode: str = "async"):
         self.lab = lab
+        self.mode = mode
         self.numbers = range(1, groups + 1)
-        self.holders = {site: [f"{site}{number}" for number in self.numbers] for site in ("primary", "async")}
+        self.holders = {site: [f"{site}{number}" for number in self.numbers] for site in ("primary", mode)}
 
     def rcctl(self, node: str, *words: str, check=True, timeout=120):
         return self.lab[node].exec(["rcctl", *words], check=check, timeout=timeout)
@@ -63,10 +65,17 @@ class Copyset:
                   lambda: all(group["pairs"] and group["pairs"][0]["state"] == "duplex" for group in self.statuses(source)),
                   timeout)
 
-    def images(self, site: str = "async") -> list:
+    def images(self, site: str | None = None) -> list:
         """The checkpoint that each copy would show, as a pair of numbers; None: it has none."""
         return [(group["image"]["generation"], group["image"]["n"]) if group["restartable"] and group["image"] else None
-                for group in self.statuses(site)]
+                for group in self.statuses(site or self.mode)]
+
+    def sync_states(self) -> list:
+        """Of the pair of each group, as its primary tells it."""
+        return [group["pairs"][0]["sync"] if group["pairs"] else None for group in self.statuses("primary")]
+
+    def wait_current(self, timeout: float = 180) -> None:
+        self.wait("all pairs are current", lambda: set(self.sync_states()) == {"current"}, timeout)
 
     def common_checkpoints(self) -> int:
         """How many the leading primary has seen all members hold."""
@@ -76,7 +85,7 @@ class Copyset:
         """From bare nodes: groups, pairs, the copyset. Returns what the command said."""
         sites.install_settings(self.lab)
         for number in self.numbers:
-            primary, copy, group = f"primary{number}", f"async{number}", group_of(number)
+            primary, copy, group = f"primary{number}", f"{self.mode}{number}", group_of(number)
             for other in self.lab.names:
                 if other != primary:
                     self.rcctl(primary, "node", "add", other, "--address", f"{other}:{sites.PORT}", "--site",
@@ -89,7 +98,7 @@ class Copyset:
         return self.again()
 
     def pair(self, node: str, number: int, to: str, *flags: str, check=True):
-        words = ["pair", "create", group_of(number), "--to", to, "--mode", "async", "--journal", sites.JOURNAL]
+        words = ["pair", "create", group_of(number), "--to", to, "--mode", self.mode, "--journal", sites.JOURNAL]
         for volume, (data, meta) in sites.VOLUMES.items():
             words += ["--volume", f"{volume}={data},{meta}"]
         return self.rcctl(node, *words, *flags, check=check)
@@ -152,9 +161,10 @@ class Writers:
                 raise LabError(f"only {self.acknowledged()} writes in {timeout:g} s")
             time.sleep(1)
 
-    def verify(self, site: str, directory, min_contained: int) -> dict:
+    def verify(self, site: str, directory, min_contained: int, acknowledged_all: bool = False) -> dict:
         """The verdict over all volumes of the site: their contents, and all logs, are judged on the host."""
         words = [str(rc_causal()), "verify", "--json", "--min-contained", str(min_contained)]
+        words += ["--acknowledged-all"] if acknowledged_all else []
         for number, name in zip(self.copyset.numbers, self.copyset.holders[site]):
             for index, device in enumerate(devices_of(number)):
                 image = directory / f"{name}-{index}.img"
