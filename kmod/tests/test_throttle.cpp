@@ -44,12 +44,14 @@ void slow_reader(uint32_t max_wait_ms) {
   Writers::Options o;
   o.max_blocks = 256;
   Writers writers(rig.device().path(), o);
-  await(20, "records of three rings", [&] { return lost(agent) || reader.records() > 3 * kRing / kLarge; });
+  await(30, "records of three rings, and writes that waited for room", [&] {
+    const bool enough = max_wait_ms == 0 || agent.state().throttled > 10;
+    return lost(agent) || (enough && reader.records() > 3 * kRing / kLarge);
+  });
   writers.stop();
   reader.stop();
   dmrc_state s = agent.state();
   check(!(s.state & DMRC_STATE_LOST), "the ring overflowed");
-  check(s.throttled > 10, "only " + std::to_string(s.throttled) + " writes waited for room");
   rig.must_equal(replicas);
 }
 
