@@ -16,6 +16,8 @@ void CopysetSeat::begin(format::CopysetTable table) {
 }
 
 void CopysetSeat::set_config(core::CopysetConfig config) {
+  if (config == config_)
+    return; // a new life of the seat makes its site's master begin a new term
   config_ = std::move(config);
   begin(core_->table());
   if (facts_)

@@ -151,6 +151,7 @@ Copyset::Parts::Heard* Copyset::Parts::master_hears(const format::Term& promise,
     begin_term(promise.number + 1);
   if (promise != term) {
     heard.erase(from);
+    lease_round.lease_ns = 0; // a copy that forgot its stamp must not stamp a round that others have answered
     return nullptr;
   }
   return &heard[from];

@@ -23,6 +23,7 @@ struct CopysetConfig {
   format::Seat self;
   std::uint64_t checkpoint_interval_ms = 1000;
   std::uint64_t max_hold_ms = 500; // the kernel lifts by itself after it
+  bool operator==(const CopysetConfig&) const = default;
 };
 
 struct CopysetStatus {

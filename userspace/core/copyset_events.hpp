@@ -58,6 +58,7 @@ struct CopyFacts {
   bool awaiting = false;
   format::LineageEntry entry;
   format::SyncReport sync;
+  format::Term rounds_of; // of whose rounds `sync` speaks
   bool operator==(const CopyFacts&) const = default;
 };
 

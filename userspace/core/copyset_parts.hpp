@@ -63,6 +63,7 @@ struct Copyset::Parts {
   struct LeaseRound { // of a sync site
     std::uint64_t number = 0;
     std::uint64_t began_ns = 0;
+    std::uint64_t lease_ns = 0;
   } lease_round;
   Era newest_ordered{};                                 // release: known or ordered in this term
   std::optional<std::uint64_t> takeover_wanted;         // id for its entry
@@ -131,6 +132,7 @@ struct Copyset::Parts {
   void order_sync(const std::vector<format::Seat>& seats, Era stored, bool complete,
                   format::SyncOrder& order);
   void run_lease_rounds(const std::vector<format::Seat>& seats, format::SyncOrder& order);
+  std::string sync_in_words(const std::vector<format::Seat>& seats, const format::SyncOrder& order) const;
   Era term_of_all(const std::vector<format::Seat>& seats) const;
   bool all_passed(const std::vector<format::Seat>& seats) const;
 

@@ -35,7 +35,7 @@ void Copyset::Parts::on_stored(const TableStored& event) {
   table = *std::exchange(storing, std::nullopt);
   note(5, "epoch " + std::to_string(table.epoch.value) + " of copyset " + table.name);
   promised = {};
-  begin_term(1);
+  begin_term(term.number + 1);
   if (mine)
     for (const Seat& seat : table.seats)
       if (seat != config.self)

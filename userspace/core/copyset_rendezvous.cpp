@@ -36,8 +36,11 @@ void Copyset::Parts::on_rendezvous_order(const RendezvousOrder& order, const Sea
 }
 
 format::RendezvousReport Copyset::Parts::rendezvous_report() const {
+  format::SyncReport sync = copy.sync;
+  if (copy.rounds_of != promised) // rounds of another term are other rounds, whatever their numbers
+    sync.stamped = sync.answered = 0;
   return {promised,    copy.held,     copy.released,          copy.complete, copy.image, copy.ending,
-          copy.closed, copy.takeover, copy.newest_generation, copy.awaiting, copy.entry, copy.sync};
+          copy.closed, copy.takeover, copy.newest_generation, copy.awaiting, copy.entry, sync};
 }
 
 // ---- the master
@@ -115,7 +118,8 @@ void Copyset::Parts::order_all(const std::vector<Seat>& seats, RendezvousOrder o
     if (!order.takeover) {
       const std::optional<Era> rest = all_known ? gives_up(seat, order.release) : std::nullopt;
       const bool to_seal = rest && one.copy->sync.since.value != 0 && !one.copy->sync.passed;
-      order.discard = to_seal ? std::nullopt : rest;
+      const bool closing = order.sync.shut != order.sync.all_shut; // a discard tells the source that all have
+      order.discard = to_seal || closing ? std::nullopt : rest;
       order.sync.seal = to_seal && order.sync.all_shut.value != 0 ? term_of_all(seats) : Era{};
       one.granted = one.granted || order.discard || order.sync.seal.value != 0;
     }

@@ -48,12 +48,34 @@ void Copyset::Parts::run_lease_rounds(const std::vector<Seat>& seats, SyncOrder&
     answered = std::min(answered, sync.answered);
     lease_ns = std::min(lease_ns, sync.lease_ns);
   }
-  if (lease_round.number == 0 || now.boot_ns - lease_round.began_ns >= lease_ns / 4)
-    lease_round = {lease_round.number + 1, now.boot_ns};
+  // One round has one lease for all.
+  if (lease_round.lease_ns != lease_ns || now.boot_ns - lease_round.began_ns >= lease_ns / 4)
+    lease_round = {lease_round.number + 1, now.boot_ns, lease_ns};
   order.lease_ns = lease_ns;
   order.stamp = lease_round.number;
   order.challenge = mutated(Mutation::StampAtOwnChallenge) ? lease_round.number : stamped;
   order.renew = answered;
+}
+
+// For people: why the site is not current, or since when it is.
+std::string Copyset::Parts::sync_in_words(const std::vector<Seat>& seats, const SyncOrder& order) const {
+  if (order.confirmed.value != 0)
+    return "; current since checkpoint " + rc::to_string(order.confirmed);
+  const bool closing = order.shut != order.all_shut;
+  std::string waits;
+  bool any_sync = false;
+  for (const Seat& seat : seats) {
+    const format::SyncReport& sync = fresh(seat)->copy->sync;
+    any_sync = any_sync || sync.lease_ns != 0;
+    const char* why = closing                     ? (sync.shut < order.shut ? " has not closed" : nullptr)
+                      : order.all_shut.value != 0 ? (sync.passed ? nullptr : " has no newer image")
+                      : sync.lease_ns == 0        ? " is async, or resynchronises"
+                      : sync.ready.value == 0     ? " has a source that does not wait yet"
+                                                  : nullptr;
+    if (why)
+      waits += (waits.empty() ? ": " : ", ") + to_string(seat) + why;
+  }
+  return any_sync ? "; not current" + waits : std::string();
 }
 
 void Copyset::Parts::order_sync(const std::vector<Seat>& seats, Era stored, bool complete, SyncOrder& order) {
@@ -91,13 +113,12 @@ void Copyset::Parts::order_sync(const std::vector<Seat>& seats, Era stored, bool
       const bool all_shut = all([&](const RendezvousReport& copy) { return copy.sync.shut >= term; });
       if (all_shut)
         order.all_shut = term;
-      else
-        return; // no lease is renewed until all have closed
-      if (!in_term || all_passed(seats) || mutated(Mutation::ReopenBeforePassed))
+      if (all_shut && (!in_term || all_passed(seats) || mutated(Mutation::ReopenBeforePassed)))
         order.reopen = term;
     }
   }
-  if (all_sync)
+  step_in_words += sync_in_words(seats, order);
+  if (all_sync && order.shut == order.all_shut) // else no lease is renewed until all have closed
     run_lease_rounds(seats, order);
 }
 

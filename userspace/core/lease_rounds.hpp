@@ -31,6 +31,7 @@ public:
   };
   const Stamp* find(std::uint64_t round) const; // nullptr: not stamped, or too old
 
+  const format::Term& term() const { return term_; }
   std::uint64_t stamped() const { return stamped_; }
   std::uint64_t answered() const { return answered_; }
 

@@ -108,6 +108,8 @@ void Source::Parts::answer_hello(Link& link) {
   const format::HelloMessage& hello = *link.hello;
   if (hello.epoch > state.epoch)
     return refuse(link, "the copy knows a newer epoch", "ask the registrar who is a member");
+  if (link.hold && link.leaving && config.copyset)
+    return;        // the word that all copies of its site have closed is awaited
   if (link.hold) { // no failure: it stays suspended
     link.pair.move(PairState::Suspended, link.hold_reason, resume_command(link));
     send(link, format::RefusedMessage{link.hold_reason, resume_command(link), true});

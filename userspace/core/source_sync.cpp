@@ -60,14 +60,14 @@ void Source::Parts::tick_sync() {
   // Of several copies none that was reached may have heard that all have closed: no lease outlives the
   // deadline.
   if (config.copyset && sync.ending && waits(sync.phase) && writes_fail())
-    go_alone("the deadline passed", config.fence == Fence::Go, false);
+    go_alone("the deadline passed", config.fence == Fence::Go, true);
   if (!waits(sync.phase) || sync.ending)
     return;
   // The kernel does not report that it lets writes fail; no copy has a lease any more: from the first step
   // again, or, with the fence changed since, alone.
   const bool fails = writes_fail();
   if (fails && sync.phase == Phase::Waiting) {
-    go_alone("the deadline passed before the copy was current", config.fence == Fence::Go, false);
+    go_alone("the deadline passed before the copy was current", config.fence == Fence::Go, config.copyset);
     return;
   }
   if (fails && sync.phase == Phase::Current && config.fence == Fence::Go) {
@@ -399,6 +399,8 @@ void Source::Parts::leave_sync(const std::string& reason) {
   }
   if (link->streaming())
     send(*link, format::NotCurrentMessage{ring.stream(), 0, reason}); // its answer says that it has closed
+  if (config.copyset)
+    await_close(reason);
 }
 
 // The copy's stream ends while it is, or may become, current.

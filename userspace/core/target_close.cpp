@@ -107,7 +107,10 @@ void Target::Parts::tick_lease() {
 void Target::Parts::on_current(const format::CurrentMessage& message) {
   const bool reached = !state.position.applied.is_open() && state.position.applied >= message.since;
   if (config.copyset) {
-    if (talk == Talk::Receiving && message.stream == stream && reached && !state.draft && !holds_term())
+    const bool could = talk == Talk::Receiving && message.stream == stream && !holds_term();
+    if (could && message.since <= shut_through) // used up: its source has to begin anew, after a later one
+      send(format::NotCurrentMessage{stream, received, "that term is over", shut_through});
+    else if (could && reached && !state.draft)
       ready = message.since;
     else if (message.stream == stream && open_term() && confirmed)
       send(format::CurrentStoredMessage{stream});

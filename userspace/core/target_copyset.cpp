@@ -10,8 +10,10 @@
 namespace rc::core {
 using namespace target;
 
-// Checkpoints before it are no image: the end of copying of a draft.
+// Checkpoints before it are no image: the end of copying of a draft, or a seal.
 Seq Target::Parts::releasable_after() const {
+  if (state.release && state.release->seal)
+    return state.release->last; // what the seal applies is trimmed
   if (!state.draft)
     return 0;
   const Seq end = index.end_of_copying(tag_of(config.link), durable);
@@ -112,9 +114,12 @@ void Target::Parts::on_promote(const PromoteOrdered& event) {
 }
 
 void Target::Parts::on_table(const TableChanged& event) {
-  if (!config.copyset && open_term())
-    close_stream("the group joins a copyset"); // it becomes current again with all copies of the site
-  config.copyset = true;                       // a copy that released by itself has joined
+  if (!config.copyset) {
+    if (open_term())
+      close_stream("the group joins a copyset"); // it becomes current again with all copies of the site
+    lease.expire();                              // only its own source has answered for it
+  }
+  config.copyset = true; // a copy that released by itself has joined
   state.table = event.table;
   state.epoch = event.table.epoch;
   store();
@@ -125,8 +130,10 @@ copyset::CopyFacts Target::Parts::copy_facts() const {
   copyset::CopyFacts facts;
   facts.awaiting = state.role == format::Role::Primary;
   facts.image = has_image();
-  if (!facts.awaiting)
+  if (!facts.awaiting) {
     facts.sync = sync_report();
+    facts.rounds_of = rounds.term();
+  }
   facts.complete = facts.awaiting ? state.position.lineage.back().base : state.position.applied;
   facts.released = state.release ? state.release->checkpoint : facts.complete;
   facts.ending = talk == Talk::Ending;

@@ -50,11 +50,12 @@ void Target::Parts::follow_rounds(const SyncOrdered& event) {
   rounds.follow(event.term);
   if (order.lease_ns == 0 || !lease.wanted())
     return;
-  rounds.stamp(order.stamp, now, order.lease_ns);
+  if (order.lease_ns <= lease.lease_ns())
+    rounds.stamp(order.stamp, now, order.lease_ns);
   const bool in_session = talk == Talk::Greeted || talk == Talk::Receiving;
   if (in_session && stream.value != 0)
     if (const auto number = rounds.challenge(order.challenge))
-      send(format::ChallengeMessage{stream, *number, order.lease_ns});
+      send(format::ChallengeMessage{stream, *number, rounds.find(order.challenge)->lease_ns});
   const bool own_source = mutated(Mutation::LeaseOfOwnSource);
   const LeaseRounds::Stamp* stamp = rounds.find(own_source ? rounds.answered() : order.renew);
   if (!stamp)
@@ -114,14 +115,15 @@ void Target::Parts::forget_term(Era through) {
 
 format::SyncReport Target::Parts::sync_report() const {
   format::SyncReport report;
-  report.lease_ns = lease.lease_ns();
+  report.lease_ns = has_image() && !state.draft ? lease.lease_ns() : 0; // else nobody is to wait for it
   report.stamped = rounds.stamped();
   report.answered = rounds.answered();
   report.ready = ready;
   report.shut = shut_through;
   if (holds_term()) {
     report.since = state.current_since;
-    report.passed = !open_term() && durable == received && !state.release && !seal_through();
+    const JournalSegment* segment = index.last_segment();
+    report.passed = !open_term() && (!segment || segment->first > std::min(state.closed_at, received));
   } else if (state.sealed_since.value != 0) {
     report.since = state.sealed_since;
     report.passed = true;

@@ -30,6 +30,7 @@ public:
   virtual void arrive(int peer, const Packet& packet) = 0;
   virtual void ring_committed() {}
   virtual void copyset_message(const format::CopysetMessage&) {}
+  virtual void begin_seat_anew() {}
   virtual const core::Copyset* copyset() const { return nullptr; }
 
 protected:

@@ -34,7 +34,16 @@ void CopysetAgent::tick() {
   });
 }
 
+void CopysetAgent::begin_anew() {
+  core_ = core::Copyset(config_of(host_), core_.table());
+  step(Started{host_.random().next() | 1});
+  if (facts_)
+    step(Event(*facts_));
+}
+
 void CopysetAgent::step(const Event& event) {
+  if (std::holds_alternative<SourceFacts>(event) || std::holds_alternative<CopyFacts>(event))
+    facts_ = event;
   for (const Action& action : core_.step(event, host_.clock())) {
     if (const auto* send = std::get_if<Send>(&action))
       host_.cluster().fleet()->send(host_, send->message);

@@ -6,6 +6,7 @@
 #include "core/copyset.hpp"
 
 #include <functional>
+#include <optional>
 
 namespace rc::sim {
 
@@ -16,6 +17,8 @@ public:
   CopysetAgent(Host& host, std::function<void(const core::copyset::Action&)> of_the_seat);
   void start();
   void step(const core::copyset::Event& event);
+  // Other settings: the seat's life begins anew, the process, its Source or Target go on.
+  void begin_anew();
   const core::Copyset& core() const { return core_; }
 
 private:
@@ -24,6 +27,7 @@ private:
   Host& host_;
   std::function<void(const core::copyset::Action&)> of_the_seat_;
   core::Copyset core_;
+  std::optional<core::copyset::Event> facts_; // last told by the Source or Target
 };
 
 } // namespace rc::sim

@@ -24,8 +24,8 @@ const std::vector<std::string>& expected_of_copysets() {
   static const std::vector<std::string> expected = {
       // faults
       "stall", "agent killed", "power cut", "power cut with journal loss", "agent paused", "machine paused",
-      "apply failed", "seats cut off", "copies of a sync site parted", "copyset message lost", "site burns",
-      "site takeover by command",
+      "apply failed", "seats cut off", "copies of a sync site parted", "seat begins anew",
+      "copyset message lost", "site burns", "site takeover by command",
       // transitions
       "hold", "held", "void", "release", "applied", "apply redone", "images compared",
       "copies of a site at two checkpoints", "site takeover", "site takeover refused", "old primary returned",

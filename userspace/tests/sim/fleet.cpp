@@ -10,6 +10,7 @@ namespace rc::sim {
 namespace {
 constexpr Time check_every = 100 * ms;
 constexpr Time converge_within = 180 * second;
+constexpr Time current_within = 90 * second;
 const char* const site_names[] = {"P", "S", "D", "E"};
 } // namespace
 
@@ -126,6 +127,15 @@ void Fleet::part_sync_site() {
 
 // ---- what happens to sites
 
+void Fleet::begin_a_seat_anew() {
+  Cluster& one = group(static_cast<int>(random_.below(static_cast<std::uint64_t>(groups()))));
+  Host& host = one.host(static_cast<int>(random_.below(static_cast<std::uint64_t>(one.hosts()))));
+  if (!host.running())
+    return;
+  counters_.add("seat begins anew");
+  host.agent_later(0, [&host] { host.agent()->begin_seat_anew(); });
+}
+
 void Fleet::plan() {
   scheduler_.after(random_.below(4 * settings_.fault_every), [this] {
     if (stopped_)
@@ -136,7 +146,7 @@ void Fleet::plan() {
 }
 
 void Fleet::strike() {
-  switch (random_.below(settings_.sync ? 8 : 6)) {
+  switch (random_.below(settings_.sync ? 9 : 7)) {
   case 0:
   case 1:
   case 2:
@@ -155,7 +165,10 @@ void Fleet::strike() {
     bring_home();
     break;
   case 6:
+    begin_a_seat_anew();
+    break;
   case 7:
+  case 8:
     counters_.add("copies of a sync site parted");
     part_sync_site();
     break;
@@ -373,6 +386,24 @@ bool Fleet::converged(std::string& why) {
   return true;
 }
 
+// The other one of the sync pair; -1: the primaries are at neither.
+int Fleet::sync_site() { return !settings_.sync || active() > 1 ? -1 : 1 - active(); }
+
+bool Fleet::resynchronises() {
+  return std::any_of(groups_.begin(), groups_.end(), [&](auto& cluster) {
+    const auto& state = cluster->host(sync_site()).journal().state();
+    return state.draft || state.position.lineage.empty();
+  });
+}
+
+bool Fleet::all_current() {
+  const int site = sync_site();
+  return site < 0 || std::all_of(groups_.begin(), groups_.end(), [&](auto& cluster) {
+           const auto* copy = dynamic_cast<TargetAgent*>(cluster->host(site).agent());
+           return cluster->active() == active() && copy && copy->status().current;
+         });
+}
+
 std::string Fleet::masters_in_words() {
   std::string text;
   for (const format::Seat& seat : first_table().masters) {
@@ -409,6 +440,11 @@ void Fleet::heal_and_converge() {
     return condition();
   };
   operating(2 * second + random_.below(4 * second), [] { return false; });
+  // A resync that live writes outrun ends when they do; else the site is current while they go on.
+  const bool current = operating(current_within, [&] { return all_current(); });
+  if (!current && !resynchronises())
+    throw Violation("13", "the sync site is not current although nothing fails and writes go on" +
+                              masters_in_words());
   for (auto& cluster : groups_)
     cluster->stop_writing();
   if (!operating(converge_within, [&] { return converged(why); }))

@@ -49,6 +49,10 @@ private:
   void bring_home();
   void cut(Time duration);
   void part_sync_site();
+  void begin_a_seat_anew();
+  int sync_site();
+  bool all_current();
+  bool resynchronises();
   bool whole(int site);
   void check_image(int site, const char* when);
   void check_reach(int site);

@@ -126,6 +126,8 @@ ClusterSettings draw_copyset(ClusterSettings s, int groups, Random& random) {
   s.journal_bytes = 16 << 20;
   s.journal_slots = 16384;
   s.far_speed = std::max(s.far_speed, 200e3); // else a copy that lags holds up the others for minutes
+  if (random.chance(0.3))
+    s.ack_timeout_ms = random.between(5000, 15000);
   s.max_hold_ms = random.between(50, 600);
   // What happens to whole sites is planned for all groups together.
   for (const Fault fault : {Fault::Takeover, Fault::Disaster, Fault::Return})

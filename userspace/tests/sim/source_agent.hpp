@@ -18,6 +18,10 @@ public:
   void arrive(int peer, const Packet& packet) override;
   void ring_committed() override;
   void copyset_message(const format::CopysetMessage& message) override;
+  void begin_seat_anew() override {
+    if (copyset_)
+      copyset_->begin_anew();
+  }
   const core::Copyset* copyset() const override { return copyset_ ? &copyset_->core() : nullptr; }
 
   // Commands.

@@ -18,6 +18,10 @@ public:
   void link_down(int peer, const std::string& reason) override;
   void arrive(int peer, const Packet& packet) override;
   void copyset_message(const format::CopysetMessage& message) override;
+  void begin_seat_anew() override {
+    if (copyset_)
+      copyset_->begin_anew();
+  }
   const core::Copyset* copyset() const override { return copyset_ ? &copyset_->core() : nullptr; }
 
   void take_over();      // command

@@ -25,9 +25,9 @@ struct SyncSite {
   std::map<Seat, std::vector<Action>> orders;
   std::deque<format::CopysetMessage> post;
   Now now{second, second};
+  format::CopysetTable table;
 
   SyncSite() {
-    format::CopysetTable table;
     table.name = "bank";
     table.epoch = Epoch{1};
     table.seats = {one, other};
@@ -45,11 +45,12 @@ struct SyncSite {
   }
   void say(const Seat& seat, const Event& event) {
     for (Action& action : seats.at(seat).step(event, now))
-      if (auto* send = std::get_if<Send>(&action))
+      if (auto* send = std::get_if<Send>(&action)) {
         post.push_back(std::move(send->message));
-      else if (const auto* sync = std::get_if<OrderSync>(&action))
+      } else if (const auto* sync = std::get_if<OrderSync>(&action)) {
         told[seat] = sync->order;
-      else if (!std::holds_alternative<Note>(action))
+        facts[seat].rounds_of = sync->term;
+      } else if (!std::holds_alternative<Note>(action))
         orders[seat].push_back(action);
   }
   void tell(const Seat& seat) {
@@ -111,6 +112,37 @@ TEST(CopysetSync, TheShortestLeaseIsEverybodys) {
   site.facts[other].sync.lease_ns = lease / 2;
   site.tell(other);
   EXPECT_EQ(site.told[one].lease_ns, lease / 2);
+}
+
+TEST(CopysetSync, AnotherLeaseIsAnotherRound) {
+  SyncSite site;
+  const std::uint64_t before = site.told[one].stamp;
+  site.facts[other].sync.lease_ns = lease / 2;
+  site.tell(other);
+  EXPECT_EQ(site.told[one].stamp, before + 1);
+}
+
+TEST(CopysetSync, RoundsOfAnotherTermDontCount) {
+  SyncSite site;
+  site.both([](auto& sync) { sync.stamped = sync.answered = 57; });
+  EXPECT_EQ(site.told[other].renew, 57u);
+  for (const Seat& seat : {one, other})
+    site.facts[seat].rounds_of = {9, 9}; // its Target has not heard of this term's rounds
+  site.tell_all();
+  EXPECT_EQ(site.told[other].challenge, 0u);
+  EXPECT_EQ(site.told[other].renew, 0u);
+}
+
+TEST(CopysetSync, ACopyThatForgotItsStampsGetsANewRound) {
+  SyncSite site;
+  site.facts[one].sync.stamped = 1;
+  site.tell(one);
+  const std::uint64_t before = site.told[other].stamp;
+  site.seats.erase(other);
+  site.seats.emplace(other, Copyset({other, 1000, 200}, site.table));
+  site.say(other, Started{100});
+  site.tell_all();
+  EXPECT_GT(site.told[other].stamp, before) << "the others may have answered the old one";
 }
 
 TEST(CopysetSync, OneAsyncCopyKeepsTheSiteFromBeingSync) {

@@ -195,6 +195,44 @@ TEST(TargetSiteSync, ATermThatWasShutElsewhereIsNotStoredLater) {
   EXPECT_TRUE(of<StoreState>(seat.order(Seat::current(3), 20)).empty()) << "overtaken order";
 }
 
+TEST(TargetSiteSync, ASourceThatWaitsForATermThatIsOverIsToldSo) {
+  Seat seat;
+  seat.receive();
+  seat.order(Seat::shut(3), 10);
+  const Actions answer = seat.say(format::CurrentMessage{test_stream, Era::of(1, 3)}, 20);
+  const auto words = said<format::NotCurrentMessage, SendMessage>(answer);
+  ASSERT_EQ(words.size(), 1u) << "else it would wait for it for ever";
+  EXPECT_EQ(words[0].through, Era::of(1, 3));
+  EXPECT_EQ(seat.reported.ready, Era{});
+}
+
+TEST(TargetSiteSync, ARoundHasTheLeaseOfItsStamp) {
+  Seat seat;
+  seat.receive();
+  seat.order({lease, 1, 0, 0, {}, {}, {}, {}, {}, {}});
+  const Actions asked = seat.order({lease / 4, 1, 1, 0, {}, {}, {}, {}, {}, {}});
+  const auto challenge = said<format::ChallengeMessage, SendMessage>(asked);
+  ASSERT_EQ(challenge.size(), 1u);
+  EXPECT_EQ(challenge[0].lease_ns, lease) << "what its own lease will count with";
+  seat.order({2 * lease, 2, 0, 0, {}, {}, {}, {}, {}, {}});
+  EXPECT_EQ(seat.reported.stamped, 1u) << "longer than it is configured for";
+}
+
+TEST(TargetSiteSync, ImagesBeyondTheCloseHavePassedItWhateverIsOnItsWay) {
+  Seat seat;
+  seat.become_current();
+  seat.order(Seat::shut(3), 100);
+  format::SyncOrder seal;
+  seal.seal = Era::of(1, 3);
+  seat.order(seal, 110);
+  seat.step(Applied{test_stream, 2}, 120);
+  seat.step(LinkDown{"closed"}, 130);
+  seat.step(LinkUp{}, 1200);
+  seat.say(format::ResumeMessage{Epoch{}, test_stream, 3}, 1210);
+  seat.record(3, 1220); // not durable yet
+  EXPECT_TRUE(seat.reported.passed);
+}
+
 TEST(TargetSiteSync, TheSealCountsUntilTheTermIsForgotten) {
   Seat seat;
   seat.become_current();
