@@ -28,7 +28,7 @@ void Cluster::write_completed(Host& at, const HostWrite& write, Completion why) 
   else if (why == Completion::Alone)
     counters_.add("writes alone");
   ghost_.completed(at.target().lineage_id(), write.stream, write.seq);
-  if (fleet() && why == Completion::Alone)
+  if (fleet() && (why == Completion::Alone || !at.target().sync_wait()))
     fleet()->check_alone(at);
   for (auto& copy : hosts_) {
     const auto& state = copy->journal().state();
