@@ -109,13 +109,19 @@ bool SourceRuntime::execute(source::StartStream&) {
       started.stream = stream;
       started.era = *era;
       cache_.clear();
-      next_read_ = ring_->first_unread();
+      next_read_ = 0; // the core must have heard of the stream before the first of its records
     } else {
       started.error = era.error().text();
     }
   }
-  step_later(started);
-  io::post(services_.context.executor(), [this, self = shared_from_this()] { read_ring(); });
+  io::post(services_.context.executor(), [this, self = shared_from_this(), started] {
+    if (stopped_)
+      return;
+    if (ring_ && started.error.empty())
+      next_read_ = ring_->first_unread();
+    step(started);
+    read_ring();
+  });
   return true;
 }
 
